@@ -1,0 +1,97 @@
+/* The settings of the program, from one table (src/util/config.c) that also makes --help, .env.example and the check at
+ * the start. A value comes from the environment, else from the file .env, else it is the default. Made once by main,
+ * before any thread; read-only afterwards. */
+#ifndef STONECHAT_UTIL_CONFIG_H
+#define STONECHAT_UTIL_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "util/log.h"
+
+/* The status with which a program ends that was configured wrongly (EX_CONFIG of sysexits.h). */
+enum { CONFIG_EXIT_STATUS = 78 };
+
+enum stonechat_env { ENV_PRODUCTION, ENV_DEVELOPMENT, ENV_TEST };
+
+/* A field is named as its setting, in lower case. Strings belong to the struct; one that was not set is NULL. */
+struct config {
+    /* the server */
+    const char *host;
+    int port;    /* 0: the system chooses one */
+    int workers; /* config_load puts the number of cores in place of 0 */
+    enum stonechat_env stonechat_env;
+    char **allowed_origins; /* NULL-terminated */
+    const char *tls_cert, *tls_key;
+    const char *share_dir; /* where swagger/ lies; found beside the program when not set */
+
+    /* logging */
+    enum log_level log_level;
+    enum log_format log_format;
+
+    /* PostgreSQL */
+    const char *database_url;
+    int db_connections; /* per worker */
+    int db_queue_max;
+
+    /* users and logins */
+    const char *jwt_secret;
+    int64_t jwt_expires_in_s; /* JWT_EXPIRES_IN */
+    int password_min_length;
+    int max_failed_attempts;
+    int lockout_minutes;
+    int argon2_memory_kib;
+    int argon2_iterations;
+    int argon2_parallelism;
+    int argon2_threads; /* config_load puts half the number of cores, at least 1, in place of 0 */
+    int argon2_queue_max;
+
+    /* limits */
+    bool rate_limit_disabled;
+    int64_t max_body_bytes;
+    int request_timeout_seconds;
+    int drain_seconds;
+
+    /* sockets and delivery */
+    int ping_interval_ms;
+    int ping_timeout_ms;
+    int connect_timeout_ms;
+    int64_t max_payload_bytes;
+    int64_t send_queue_max_bytes;
+    int presence_grace_ms;
+    int call_ring_seconds;
+    int event_retention_days;
+};
+
+/* Reads the environment and, when `env_file` is not NULL and exists, that file. Every problem is a line on `errors`,
+ * warnings too. Returns the number of problems; on 0 `ret_config` is filled, and config_dispose frees it. */
+int config_load(const char *env_file, FILE *errors, struct config *ret_config);
+void config_dispose(struct config *config);
+
+/* What a command line asks for. */
+enum config_command {
+    CONFIG_COMMAND_RUN,   /* go on and load the configuration */
+    CONFIG_COMMAND_CHECK, /* --check-config: load it, say OK or the problems (already on stderr), and end */
+    CONFIG_COMMAND_DONE,  /* --help, --version and the like were answered: end with 0 */
+    CONFIG_COMMAND_USAGE  /* not understood, and said so on stderr: end with 64 */
+};
+enum config_command config_command_line(int argc, char **argv);
+
+/* The command line and the configuration in one: true when the server is to run with `ret_config`; else the program
+ * ends with `*ret_exit_status`. The file is .env in the working directory. */
+bool config_start(int argc, char **argv, struct config *ret_config, int *ret_exit_status);
+
+/* What --help and .env.example say. */
+void config_print_help(FILE *out);
+void config_print_env_example(FILE *out);
+
+/* Prints the value that was given to the setting `name`, an empty line when none was. False: there is no such setting.
+ */
+bool config_print_setting(const char *env_file, const char *name, FILE *out);
+
+/* Exact and short: "production", "development", "test". */
+const char *config_env_name(enum stonechat_env env);
+
+#endif

@@ -1,0 +1,478 @@
+#include "util/config.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/config_table.h"
+#include "util/env_file.h"
+
+/* Every setting is a row; a reader a type turns text into a field. What a row cannot say (rules about one secret, rules
+ * between settings) is checked by hand at the end. Nothing stops at the first problem: all of them are told at once. */
+
+static const char *const environments[] = {"production", "development", "test", NULL};
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_formats[] = {"json", "text", NULL};
+
+#define FIELD(name) .offset = offsetof(struct config, name)
+#define YEAR_S (366 * 86400)
+
+const struct setting config_settings[] = {
+    {"HOST", SETTING_TEXT, "0.0.0.0", "Address to listen on", FIELD(host), .title = "The server"},
+    {"PORT", SETTING_INT, "5000", "Port to listen on", 0, 65535, FIELD(port)},
+    {"WORKERS", SETTING_INT, "0", "Worker threads; 0 is one a core", 0, 256, FIELD(workers)},
+    {"STONECHAT_ENV", SETTING_CHOICE, "production", "What the server is used for", FIELD(stonechat_env),
+     .choices = environments},
+    {"ALLOWED_ORIGINS", SETTING_ORIGINS, "http://localhost:3000,http://localhost:5173",
+     "Origins of the web pages that may use the API, separated by commas", FIELD(allowed_origins)},
+    {"TLS_CERT", SETTING_FILE, NULL, "Certificate chain (PEM); with TLS_KEY, serves HTTPS", FIELD(tls_cert)},
+    {"TLS_KEY", SETTING_FILE, NULL, "Private key (PEM) of TLS_CERT", FIELD(tls_key)},
+    {"SHARE_DIR", SETTING_TEXT, NULL, "Where swagger/ lies; found beside the program when not set", FIELD(share_dir)},
+
+    {"LOG_LEVEL", SETTING_CHOICE, "info", "The least that is logged", FIELD(log_level), .choices = log_levels,
+     .title = "Logging"},
+    {"LOG_FORMAT", SETTING_CHOICE, "json", "How a line of the log looks", FIELD(log_format), .choices = log_formats},
+
+    {"DATABASE_URL", SETTING_TEXT, NULL, "postgresql:// address, or a libpq connection string", FIELD(database_url),
+     .is_secret = true, .is_required = true, .title = "PostgreSQL"},
+    {"DB_CONNECTIONS", SETTING_INT, "2", "Connections of each worker", 1, 32, FIELD(db_connections)},
+    {"DB_QUEUE_MAX", SETTING_INT, "4096", "Statements of each worker that may wait; more are answered with 503", 1,
+     1000000, FIELD(db_queue_max)},
+
+    {"JWT_SECRET", SETTING_TEXT, NULL, "Signs the tokens: 32 bytes or more (openssl rand -hex 32)", FIELD(jwt_secret),
+     .is_secret = true, .is_required = true, .title = "Users and logins"},
+    {"JWT_EXPIRES_IN", SETTING_DURATION, "7d", "How long a token is good: 90s, 15m, 12h, 7d, 2w", 1, 10 * YEAR_S,
+     FIELD(jwt_expires_in_s)},
+    {"PASSWORD_MIN_LENGTH", SETTING_INT, "8", "Characters of a new password", 1, 1024, FIELD(password_min_length)},
+    {"MAX_FAILED_ATTEMPTS", SETTING_INT, "5", "Failed logins before a name is locked", 1, 1000,
+     FIELD(max_failed_attempts)},
+    {"LOCKOUT_MINUTES", SETTING_INT, "15", "How long a name stays locked", 1, 10080, FIELD(lockout_minutes)},
+    {"ARGON2_MEMORY_KIB", SETTING_INT, "19456", "Memory of one password hash", 8, 4194304, FIELD(argon2_memory_kib)},
+    {"ARGON2_ITERATIONS", SETTING_INT, "2", "Passes of one password hash", 1, 1000, FIELD(argon2_iterations)},
+    {"ARGON2_PARALLELISM", SETTING_INT, "1", "Lanes of one password hash", 1, 64, FIELD(argon2_parallelism)},
+    {"ARGON2_THREADS", SETTING_INT, "0", "Threads that hash passwords; 0 is half the cores", 0, 256,
+     FIELD(argon2_threads)},
+    {"ARGON2_QUEUE_MAX", SETTING_INT, "64", "Logins that may wait for a thread; more are answered with 503", 1, 100000,
+     FIELD(argon2_queue_max)},
+
+    {"RATE_LIMIT_DISABLED", SETTING_FLAG, "0", "1 turns rate limits off (not in production)",
+     FIELD(rate_limit_disabled), .title = "Limits"},
+    {"MAX_BODY_BYTES", SETTING_INT64, "262144", "Largest body of a request", 1024, 67108864, FIELD(max_body_bytes)},
+    {"REQUEST_TIMEOUT_SECONDS", SETTING_INT, "30", "Longest that a request may take to arrive, and a reply to leave", 1,
+     3600, FIELD(request_timeout_seconds)},
+    {"DRAIN_SECONDS", SETTING_INT, "20", "Longest that a stop waits for requests and sockets", 0, 3600,
+     FIELD(drain_seconds)},
+
+    {"PING_INTERVAL_MS", SETTING_INT, "25000", "Engine.IO: time between pings", 100, 3600000, FIELD(ping_interval_ms),
+     .title = "Sockets and delivery"},
+    {"PING_TIMEOUT_MS", SETTING_INT, "20000", "Engine.IO: time for the answer to a ping", 100, 3600000,
+     FIELD(ping_timeout_ms)},
+    {"CONNECT_TIMEOUT_MS", SETTING_INT, "45000", "Socket.IO: time to join a namespace", 100, 3600000,
+     FIELD(connect_timeout_ms)},
+    {"MAX_PAYLOAD_BYTES", SETTING_INT64, "1000000", "Engine.IO: largest message from a client", 1024, 67108864,
+     FIELD(max_payload_bytes)},
+    {"SEND_QUEUE_MAX_BYTES", SETTING_INT64, "1048576", "A socket whose queue grows past this is disconnected", 16384,
+     1073741824, FIELD(send_queue_max_bytes)},
+    {"PRESENCE_GRACE_MS", SETTING_INT, "5000", "How long a user without a socket still counts as online", 0, 3600000,
+     FIELD(presence_grace_ms)},
+    {"CALL_RING_SECONDS", SETTING_INT, "45", "How long a call rings before it is missed", 1, 3600,
+     FIELD(call_ring_seconds)},
+    {"EVENT_RETENTION_DAYS", SETTING_INT, "30", "How long events are kept for those who were away", 1, 3650,
+     FIELD(event_retention_days)},
+    {0},
+};
+
+/* One load: where values come from, where problems go. */
+struct loading {
+    const struct env_file *file;
+    FILE *errors;
+    int problems;
+};
+
+__attribute__((format(printf, 2, 3))) static void add_problem(struct loading *loading, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(loading->errors, format, arguments);
+    va_end(arguments);
+    fputc('\n', loading->errors);
+    loading->problems++;
+}
+
+static char *copy(struct loading *loading, const char *text, size_t length)
+{
+    char *ret = strndup(text, length);
+    if (ret == NULL) {
+        add_problem(loading, "out of memory");
+    }
+    return ret;
+}
+
+/* --- a reader a type: the text is not empty; the field is written only when it is good --- */
+
+static void read_text(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    if (setting->type == SETTING_FILE && access(text, R_OK) != 0) {
+        add_problem(loading, "%s: %s cannot be read: %s", setting->name, text, strerror(errno));
+    }
+    *(char **)field = copy(loading, text, strlen(text));
+}
+
+static bool parse_integer(const char *text, const char **ret_end, int64_t *ret_value)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text) && *text != '-') {
+        return false;
+    }
+    errno = 0;
+    intmax_t value = strtoimax(text, &end, 10);
+    if (errno != 0 || end == text) {
+        return false;
+    }
+    *ret_end = end;
+    *ret_value = value;
+    return true;
+}
+
+static void read_integer(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    const char *end;
+    int64_t value;
+    if (!parse_integer(text, &end, &value) || *end != '\0' || value < setting->min || value > setting->max) {
+        add_problem(loading, "%s must be a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"", setting->name,
+                    setting->min, setting->max, text);
+    } else if (setting->type == SETTING_INT64) {
+        *(int64_t *)field = value;
+    } else {
+        *(int *)field = (int)value;
+    }
+}
+
+static void read_duration(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    static const struct {
+        const char *suffix;
+        int64_t seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}, {"w", 604800}};
+    const char *end;
+    int64_t value;
+
+    if (parse_integer(text, &end, &value)) {
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+            if (strcmp(end, units[i].suffix) == 0 && value >= 0 && value <= setting->max / units[i].seconds &&
+                value * units[i].seconds >= setting->min) {
+                *(int64_t *)field = value * units[i].seconds;
+                return;
+            }
+        }
+    }
+    add_problem(loading, "%s must be a duration such as 90s, 15m, 12h, 7d or 2w, at most ten years, not \"%s\"",
+                setting->name, text);
+}
+
+static void read_flag(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    static const char *const words[] = {"0", "1", "false", "true", "no", "yes", "off", "on"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcasecmp(text, words[i]) == 0) {
+            *(bool *)field = i % 2 == 1;
+            return;
+        }
+    }
+    add_problem(loading, "%s must be 1 or 0, not \"%s\"", setting->name, text);
+}
+
+static void read_choice(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    for (int i = 0; setting->choices[i] != NULL; i++) {
+        if (strcmp(text, setting->choices[i]) == 0) {
+            *(int *)field = i;
+            return;
+        }
+    }
+    fprintf(loading->errors, "%s must be one of", setting->name);
+    for (int i = 0; setting->choices[i] != NULL; i++) {
+        fprintf(loading->errors, "%s %s", i > 0 ? "," : "", setting->choices[i]);
+    }
+    add_problem(loading, "; not \"%s\"", text);
+}
+
+/* scheme://host[:port], nothing behind it; as browsers send it, so in lower case. */
+static bool is_origin(const char *text)
+{
+    const char *host = strstr(text, "://");
+    if (host == NULL || host == text || !islower((unsigned char)*text)) {
+        return false;
+    }
+    for (const char *c = text; c < host; c++) {
+        if (!islower((unsigned char)*c) && !isdigit((unsigned char)*c) && strchr("+-.", *c) == NULL) {
+            return false;
+        }
+    }
+    host += 3;
+    size_t length = strspn(host, *host == '[' ? "[]:0123456789abcdef" : "abcdefghijklmnopqrstuvwxyz0123456789-._");
+    const char *port = host + length;
+    if (length == 0) {
+        return false;
+    }
+    if (*port == ':') {
+        size_t digits = strspn(++port, "0123456789");
+        return digits >= 1 && digits <= 5 && port[digits] == '\0';
+    }
+    return *port == '\0' && (*host != '[' || port[-1] == ']' || strstr(host, "]:") != NULL);
+}
+
+static void read_origins(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    size_t count = 1, used = 0;
+    for (const char *c = text; *c != '\0'; c++) {
+        count += strchr(", \t", *c) != NULL;
+    }
+    char **origins = calloc(count + 1, sizeof *origins);
+    if (origins == NULL) {
+        add_problem(loading, "out of memory");
+        return;
+    }
+    while (*text != '\0') {
+        text += strspn(text, ", \t");
+        size_t length = strcspn(text, ", \t");
+        if (length == 0) {
+            break;
+        }
+        origins[used] = copy(loading, text, length);
+        if (origins[used] != NULL && !is_origin(origins[used])) {
+            add_problem(loading, "%s: \"%s\" is not an origin such as https://chat.example.org (no path, no final /)",
+                        setting->name, origins[used]);
+        }
+        used += origins[used] != NULL;
+        text += length;
+    }
+    *(char ***)field = origins;
+}
+
+static void (*const readers[])(struct loading *, const struct setting *, const char *, void *) = {
+    [SETTING_TEXT] = read_text,         [SETTING_FILE] = read_text,       [SETTING_INT] = read_integer,
+    [SETTING_INT64] = read_integer,     [SETTING_FLAG] = read_flag,       [SETTING_CHOICE] = read_choice,
+    [SETTING_DURATION] = read_duration, [SETTING_ORIGINS] = read_origins,
+};
+
+/* --- rules that a row cannot say --- */
+
+static bool contains_any(const char *text, const char *const *words)
+{
+    for (; *words != NULL; words++) {
+        if (strcasestr(text, *words) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_placeholder(const char *secret)
+{
+    static const char *const words[] = {"changeme",    "change-me",  "change_me", "change this", "change-this",
+                                        "change_this", "your-",      "your_",     "yoursecret",  "placeholder",
+                                        "example",     "replace",    "secret",    "password",    "123456789",
+                                        "abcdefgh",    "qwertyuiop", NULL};
+    bool seen[256] = {false};
+    int distinct = 0;
+    for (const char *c = secret; *c != '\0'; c++) {
+        distinct += !seen[(unsigned char)*c];
+        seen[(unsigned char)*c] = true;
+    }
+    return distinct < 8 || contains_any(secret, words);
+}
+
+static void check_secret(struct loading *loading, const char *secret)
+{
+    if (strlen(secret) < 32) {
+        add_problem(loading, "JWT_SECRET has %zu bytes and needs 32 or more. Make one with: openssl rand -hex 32",
+                    strlen(secret));
+    } else if (is_placeholder(secret)) {
+        add_problem(loading, "JWT_SECRET looks like a placeholder. Make a random one with: openssl rand -hex 32");
+    }
+}
+
+static void check_rules(struct loading *loading, const struct config *config)
+{
+    if (config->jwt_secret != NULL) {
+        check_secret(loading, config->jwt_secret);
+    }
+    if (config->database_url != NULL && strncmp(config->database_url, "postgres://", 11) != 0 &&
+        strncmp(config->database_url, "postgresql://", 13) != 0 && strchr(config->database_url, '=') == NULL) {
+        add_problem(loading,
+                    "DATABASE_URL must begin with postgresql://, or be a libpq string such as \"host=… dbname=…\"");
+    }
+    if ((config->tls_cert == NULL) != (config->tls_key == NULL)) {
+        add_problem(loading, "%s is set, and needs %s too", config->tls_cert != NULL ? "TLS_CERT" : "TLS_KEY",
+                    config->tls_cert != NULL ? "TLS_KEY" : "TLS_CERT");
+    }
+    if (config->rate_limit_disabled && config->stonechat_env == ENV_PRODUCTION) {
+        add_problem(loading, "RATE_LIMIT_DISABLED is refused while STONECHAT_ENV is production");
+    }
+    if (config->argon2_memory_kib < 8 * config->argon2_parallelism) {
+        add_problem(loading, "ARGON2_MEMORY_KIB must be 8 or more for each of ARGON2_PARALLELISM");
+    }
+}
+
+/* --- what is found out, not set --- */
+
+static int cores(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > 256 ? 256 : (int)count;
+}
+
+/* Installed beside the program (bin/ and share/stonechat/), or in the tree that it was built in, or here. NULL:
+ * nowhere. */
+static char *find_share_dir(void)
+{
+    static const char *const places[] = {"/../share/stonechat", "/../..", "/.."};
+    char program[PATH_MAX], path[PATH_MAX + 64];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(program, '/');
+
+    for (size_t i = 0; slash != NULL && i < sizeof places / sizeof *places; i++) {
+        *slash = '\0';
+        snprintf(path, sizeof path, "%s%s/swagger/openapi.yaml", program, places[i]);
+        if (access(path, R_OK) == 0) {
+            snprintf(path, sizeof path, "%s%s", program, places[i]);
+            return realpath(path, NULL);
+        }
+    }
+    return access("swagger/openapi.yaml", R_OK) == 0 ? realpath(".", NULL) : NULL;
+}
+
+static void find_rest(struct config *config)
+{
+    if (config->workers == 0) {
+        config->workers = cores();
+    }
+    if (config->argon2_threads == 0) {
+        config->argon2_threads = cores() > 1 ? cores() / 2 : 1;
+    }
+    if (config->share_dir == NULL) {
+        config->share_dir = find_share_dir();
+    }
+}
+
+/* --- loading --- */
+
+static const struct setting *find_setting(const char *name)
+{
+    for (const struct setting *setting = config_settings; setting->name != NULL; setting++) {
+        if (strcmp(setting->name, name) == 0) {
+            return setting;
+        }
+    }
+    return NULL;
+}
+
+static void load_env_file(struct loading *loading, const char *path, struct env_file *ret_file)
+{
+    *ret_file = (struct env_file){0};
+    FILE *in = path != NULL ? fopen(path, "re") : NULL;
+    if (in == NULL) {
+        if (path != NULL && errno != ENOENT) {
+            add_problem(loading, "%s cannot be read: %s", path, strerror(errno));
+        }
+        return;
+    }
+    loading->problems += env_file_read(in, path, loading->errors, ret_file);
+    fclose(in);
+    for (size_t i = 0; i < ret_file->count; i++) {
+        if (find_setting(ret_file->entries[i].name) == NULL) {
+            fprintf(loading->errors, "warning: %s line %d: %s is not a setting of stonechat\n", path,
+                    ret_file->entries[i].line, ret_file->entries[i].name);
+        }
+    }
+}
+
+/* The environment wins; what is empty counts as not set. */
+static const char *given_value(const struct env_file *file, const struct setting *setting)
+{
+    const char *value = getenv(setting->name);
+    if (value == NULL || *value == '\0') {
+        value = env_file_get(file, setting->name);
+    }
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static void load_setting(struct loading *loading, const struct setting *setting, struct config *config)
+{
+    const char *value = given_value(loading->file, setting);
+    if (value == NULL) {
+        value = setting->value;
+    }
+    if (value != NULL) {
+        readers[setting->type](loading, setting, value, (char *)config + setting->offset);
+    } else if (setting->is_required) {
+        add_problem(loading, "%s is not set: %s", setting->name, setting->help);
+    }
+}
+
+int config_load(const char *env_file, FILE *errors, struct config *ret_config)
+{
+    struct env_file file;
+    struct loading loading = {.file = &file, .errors = errors};
+    struct config config = {0};
+
+    load_env_file(&loading, env_file, &file);
+    for (const struct setting *setting = config_settings; setting->name != NULL; setting++) {
+        load_setting(&loading, setting, &config);
+    }
+    check_rules(&loading, &config);
+    env_file_dispose(&file);
+    if (loading.problems > 0) {
+        config_dispose(&config);
+        return loading.problems;
+    }
+    find_rest(&config);
+    *ret_config = config;
+    return 0;
+}
+
+void config_dispose(struct config *config)
+{
+    for (const struct setting *setting = config_settings; setting->name != NULL; setting++) {
+        void *field = (char *)config + setting->offset;
+        if (setting->type == SETTING_TEXT || setting->type == SETTING_FILE) {
+            free(*(char **)field);
+        } else if (setting->type == SETTING_ORIGINS) {
+            char **origins = *(char ***)field;
+            for (size_t i = 0; origins != NULL && origins[i] != NULL; i++) {
+                free(origins[i]);
+            }
+            free(origins);
+        }
+    }
+    *config = (struct config){0};
+}
+
+bool config_print_setting(const char *env_file, const char *name, FILE *out)
+{
+    struct env_file file;
+    struct loading loading = {.file = &file, .errors = stderr};
+    const struct setting *setting = find_setting(name);
+    if (setting == NULL) {
+        return false;
+    }
+    load_env_file(&loading, env_file, &file);
+    const char *value = given_value(&file, setting);
+    fprintf(out, "%s\n", value != NULL ? value : "");
+    env_file_dispose(&file);
+    return true;
+}
+
+const char *config_env_name(enum stonechat_env env)
+{
+    assert(env <= ENV_TEST);
+    return environments[env];
+}

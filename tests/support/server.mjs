@@ -1,0 +1,380 @@
+// Starts what the tests need, each on a free port and below a temporary directory of its own: a PostgreSQL, a Redis, and
+// the server under test. Nothing outlives the test process: children get a signal when it dies, however it dies.
+//
+//   const server = await startServer({env: {LOCKOUT_MINUTES: '1'}});
+//   await fetch(`${server.url}/health`);
+//   await server.stop();     // fails when the server did not end cleanly, or a sanitizer reported something
+//
+// STONECHAT_BINARY names the program (default: build/release/stonechat). Servers share one PostgreSQL, in a database each;
+// a test that stops PostgreSQL starts one for itself and passes it as `postgres`.
+
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { chownSync, mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import readline from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const jwtSecret = 'f2b7c1d09e8a4c63b5d7e0f1928374650a1b2c3d4e5f6071';
+
+const postgresPrograms = '/usr/lib/postgresql/15/bin';
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 60_000;
+const directories = new Set();
+const children = new Set();
+
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+
+/** Waits until `probe` gives something true, and gives that; fails with `what` after `timeoutMs`. */
+export async function until(probe, what, timeoutMs = 20_000) {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const value = await probe();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+}
+
+/** A port of the loopback interface on which nobody listens. */
+export async function freePort() {
+  const listener = net.createServer();
+  await new Promise((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve));
+  const { port } = listener.address();
+  await new Promise(resolve => listener.close(resolve));
+  return port;
+}
+
+export function temporaryDirectory() {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'stonechat-'));
+  directories.add(directory);
+  return directory;
+}
+
+function removeDirectory(directory) {
+  rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  directories.delete(directory);
+}
+
+// The arguments of setpriv: end with us, and when we are root, be the user that PostgreSQL accepts.
+function privileges(signal, user) {
+  const args = [`--pdeathsig=${signal}`];
+  if (user) args.push(`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups');
+  return args;
+}
+
+function postgresUser() {
+  if (process.getuid() !== 0) return null;
+  const id = flag => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
+  return { uid: id('-u'), gid: id('-g') };
+}
+
+function launch(signal, user, command, args, options) {
+  const child = spawn('setpriv', [...privileges(signal, user), command, ...args], options);
+  children.add(child);
+  child.ended = new Promise(resolve => {
+    child.once('error', error => resolve({ code: null, signal: null, error }));
+    child.once('close', (code, ended) => {
+      children.delete(child);
+      resolve({ code, signal: ended });
+    });
+  });
+  return child;
+}
+
+async function end(child, signal) {
+  child.kill(signal);
+  let timer;
+  const late = new Promise(resolve => {
+    timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      resolve(null);
+    }, stopTimeoutMs);
+  });
+  const result = await Promise.race([child.ended, late]);
+  clearTimeout(timer);
+  if (result === null) throw new Error(`${child.spawnargs.at(-1)} did not end ${stopTimeoutMs} ms after ${signal}`);
+  return result;
+}
+
+/** Runs `sql` by psql and gives its output: a line a row, columns separated by |. */
+export async function query(databaseUrl, sql) {
+  const args = ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', databaseUrl, '-c', sql];
+  const { stdout } = await promisify(execFile)(`${postgresPrograms}/psql`, args, { maxBuffer: 64 << 20 });
+  return stdout.replace(/\n$/, '');
+}
+
+/** A PostgreSQL: its sockets, and how to make a database in it. */
+export class Postgres {
+  constructor(sockets) {
+    this.sockets = sockets;
+  }
+
+  url(database = 'postgres') {
+    return `postgresql://stonechat@/${database}?host=${encodeURIComponent(this.sockets)}`;
+  }
+
+  /** A new database with the schema of migrations/ (or an empty one); gives its URL. */
+  async createDatabase({ migrate = true } = {}) {
+    const name = `test_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
+    await query(this.url(), `CREATE DATABASE ${name}`);
+    if (migrate) await migrateUp(this.url(name));
+    return this.url(name);
+  }
+}
+
+export async function migrateUp(databaseUrl) {
+  const env = { ...process.env, DATABASE_URL: databaseUrl, PATH: `${postgresPrograms}:${process.env.PATH}` };
+  await promisify(execFile)(path.join(root, 'scripts/migrate'), ['up'], { env });
+}
+
+class OwnPostgres extends Postgres {
+  constructor(directory) {
+    super(path.join(directory, 'sockets'));
+    this.directory = directory;
+    this.user = postgresUser();
+  }
+
+  async initialise() {
+    const { uid, gid } = this.user ?? { uid: process.getuid(), gid: process.getgid() };
+    mkdirSync(this.sockets, { mode: 0o700 });
+    chownSync(this.directory, uid, gid);
+    chownSync(this.sockets, uid, gid);
+    const args = ['-D', path.join(this.directory, 'data'), '-U', 'stonechat', '-A', 'trust', '-E', 'UTF8',
+      '--locale=C.UTF-8', '--no-sync'];
+    await promisify(execFile)('setpriv', [...privileges('KILL', this.user), `${postgresPrograms}/initdb`, ...args],
+      { cwd: '/' });
+  }
+
+  /** Starts it, or starts it again after stop() or kill(). */
+  async start() {
+    const log = openSync(path.join(this.directory, 'log'), 'a');
+    const settings = ['listen_addresses=', 'fsync=off', 'max_connections=200', 'max_wal_size=256MB'];
+    const args = ['-D', path.join(this.directory, 'data'), '-k', this.sockets, ...settings.flatMap(s => ['-c', s])];
+    this.child = launch('QUIT', this.user, `${postgresPrograms}/postgres`, args,
+      { cwd: '/', stdio: ['ignore', log, log] });
+    closeSync(log);
+    this.child.unref();
+    await until(async () => {
+      if (this.child.exitCode !== null) {
+        throw new Error(`PostgreSQL ended:\n${readFileSync(path.join(this.directory, 'log'), 'utf8')}`);
+      }
+      return query(this.url(), 'SELECT 1').catch(() => null);
+    }, 'PostgreSQL', startTimeoutMs);
+  }
+
+  /** A fast shutdown; the data stays for start(). */
+  async stop() {
+    await end(this.child, 'SIGINT');
+  }
+
+  /** An immediate shutdown, as by a crash; the data stays for start(). */
+  async kill() {
+    await end(this.child, 'SIGQUIT');
+  }
+
+  /** Stops it and removes the data. */
+  async destroy() {
+    if (this.child.exitCode === null && this.child.signalCode === null) await this.stop();
+    removeDirectory(this.directory);
+  }
+}
+
+/** A PostgreSQL of its own, for a test that stops it or looks at all of it. */
+export async function startPostgres() {
+  const postgres = new OwnPostgres(temporaryDirectory());
+  await postgres.initialise();
+  await postgres.start();
+  return postgres;
+}
+
+let shared;
+
+/** The PostgreSQL that tests share: the one that scripts/test has started, else one for this process. */
+export function sharedPostgres() {
+  const sockets = process.env.STONECHAT_TEST_POSTGRES;
+  shared ??= sockets ? Promise.resolve(new Postgres(sockets)) : startPostgres();
+  return shared;
+}
+
+/** A Redis without persistence: `{url, port, stop()}`. */
+export async function startRedis() {
+  const directory = temporaryDirectory();
+  const port = await freePort();
+  const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', directory];
+  const child = launch('KILL', null, 'redis-server', args, { cwd: directory, stdio: 'ignore' });
+  child.unref();
+  await until(async () => {
+    if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode}`);
+    return new Promise(resolve => {
+      const socket = net.connect(port, '127.0.0.1', () => resolve(socket.destroy()));
+      socket.on('error', () => resolve(null));
+    });
+  }, 'Redis', startTimeoutMs);
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    async stop() {
+      await end(child, 'SIGKILL');
+      removeDirectory(directory);
+    },
+  };
+}
+
+function isHealthy(url, pathname) {
+  const { get } = url.startsWith('https:') ? https : http;
+  return new Promise(resolve => {
+    get(`${url}${pathname}`, { rejectUnauthorized: false, agent: false, timeout: 5000 }, response => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode === 200));
+    }).on('error', () => resolve(false)).on('timeout', function () {
+      this.destroy();
+    });
+  });
+}
+
+const sanitizerReport = /ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed/;
+
+class Server {
+  constructor(binary, env, port) {
+    this.binary = binary;
+    this.env = env;
+    this.port = port;
+    this.url = `${env.TLS_CERT ? 'https' : 'http'}://127.0.0.1:${port}`;
+    this.databaseUrl = env.DATABASE_URL;
+    this.directory = temporaryDirectory();
+    /** What it wrote, line by line: parsed where it is JSON, else `{text}`. */
+    this.logs = [];
+  }
+
+  get pid() {
+    return this.child.pid;
+  }
+
+  async start() {
+    const child = launch('KILL', null, this.binary, [],
+      { cwd: this.directory, env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      readline.createInterface({ input: stream }).on('line', line => this.logs.push(parseLine(line)));
+    }
+    await until(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) {
+        await child.ended;
+        throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}:\n${this.logText()}`);
+      }
+      return isHealthy(this.url, '/health');
+    }, 'the server', startTimeoutMs).catch(error => {
+      child.kill('SIGKILL');
+      throw error;
+    });
+  }
+
+  logText() {
+    return this.logs.map(line => line.text ?? JSON.stringify(line)).join('\n');
+  }
+
+  /** Waits for a line of the log for which `matches` is true, and gives it. */
+  waitForLog(matches, timeoutMs) {
+    return until(() => this.logs.find(matches), 'a line of the log', timeoutMs);
+  }
+
+  /** Runs SQL in the server's database. */
+  query(sql) {
+    return query(this.databaseUrl, sql);
+  }
+
+  /** SIGTERM; fails unless the server ends with 0 and no sanitizer has reported anything. */
+  async stop() {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      await end(this.child, 'SIGTERM');
+    }
+    const { code, signal } = await this.child.ended;
+    removeDirectory(this.directory);
+    this.checkReports();
+    if (code !== 0) throw new Error(`the server ended with ${code ?? signal}:\n${this.logText()}`);
+  }
+
+  /** SIGKILL, as by a crash. */
+  async kill() {
+    await end(this.child, 'SIGKILL');
+    this.checkReports();
+  }
+
+  /** Ends it (by stop, or by kill when `isCrash`), and starts it again on the same port and database. */
+  async restart({ isCrash = false, env = {} } = {}) {
+    await (isCrash ? this.kill() : this.stop());
+    mkdirSync(this.directory, { recursive: true });
+    directories.add(this.directory);
+    Object.assign(this.env, env);
+    await this.start();
+  }
+
+  checkReports() {
+    const text = this.logText();
+    if (sanitizerReport.test(text)) throw new Error(`a report in the server's output:\n${text}`);
+  }
+}
+
+function parseLine(line) {
+  try {
+    const value = JSON.parse(line);
+    return value !== null && typeof value === 'object' ? value : { text: line };
+  } catch {
+    return { text: line };
+  }
+}
+
+// What the server is started with, unless a test says otherwise: quick hashes, no rate limits, short waits.
+function serverEnvironment(port, databaseUrl, env) {
+  const inherited = ['PATH', 'HOME', 'LANG', 'ASAN_OPTIONS', 'TSAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'];
+  const support = path.join(root, 'tests/support');
+  return {
+    ASAN_OPTIONS: 'detect_stack_use_after_return=1:strict_string_checks=1',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+    LSAN_OPTIONS: `suppressions=${support}/lsan.supp:print_suppressions=0`,
+    TSAN_OPTIONS: `suppressions=${support}/tsan.supp:second_deadlock_stack=1`,
+    ...Object.fromEntries(inherited.filter(name => name in process.env).map(name => [name, process.env[name]])),
+    STONECHAT_ENV: 'test',
+    HOST: '127.0.0.1',
+    PORT: `${port}`,
+    WORKERS: '2',
+    DATABASE_URL: databaseUrl,
+    JWT_SECRET: jwtSecret,
+    SHARE_DIR: root,
+    LOG_FORMAT: 'json',
+    ARGON2_MEMORY_KIB: '256',
+    ARGON2_ITERATIONS: '1',
+    RATE_LIMIT_DISABLED: '1',
+    DRAIN_SECONDS: '2',
+    ...env,
+  };
+}
+
+/**
+ * Starts a server and waits until it answers.
+ * `env` adds to its environment; `preset` chooses build/<preset>/stonechat; `databaseUrl` a database that is there
+ * already; `postgres` where to make a new one.
+ */
+export async function startServer({ env = {}, preset, binary, databaseUrl, postgres } = {}) {
+  const program = binary ?? (preset ? path.join(root, 'build', preset, 'stonechat') : testedBinary());
+  const url = databaseUrl ?? env.DATABASE_URL ?? (await (await (postgres ?? sharedPostgres())).createDatabase());
+  const port = env.PORT ?? (await freePort());
+  const server = new Server(program, serverEnvironment(port, url, env), Number(port));
+  await server.start();
+  return server;
+}
+
+/** The program under test. */
+export function testedBinary() {
+  return path.resolve(root, process.env.STONECHAT_BINARY ?? 'build/release/stonechat');
+}

@@ -1,0 +1,29 @@
+// Runs a command with a PostgreSQL and a Redis that end with it: node with-services.mjs COMMAND ARGUMENTS…
+// The command finds them in STONECHAT_TEST_POSTGRES (the directory of its sockets), STONECHAT_TEST_DATABASE_URL (a migrated
+// database) and STONECHAT_TEST_REDIS_URL.
+
+import { spawn } from 'node:child_process';
+
+import { startPostgres, startRedis } from './server.mjs';
+
+const [command, ...args] = process.argv.slice(2);
+const postgres = await startPostgres();
+const redis = await startRedis();
+const env = {
+  ...process.env,
+  STONECHAT_TEST_POSTGRES: postgres.sockets,
+  STONECHAT_TEST_DATABASE_URL: await postgres.createDatabase(),
+  STONECHAT_TEST_REDIS_URL: redis.url,
+};
+const child = spawn(command, args, { env, stdio: 'inherit' });
+process.on('exit', () => child.kill());
+const status = await new Promise(resolve => {
+  child.once('error', error => {
+    console.error(error.message);
+    resolve(127);
+  });
+  child.once('close', (code, signal) => resolve(signal ? 1 : code));
+});
+await redis.stop();
+await postgres.destroy();
+process.exit(status);

@@ -1,0 +1,339 @@
+/* The settings: what comes from where, what is refused, and that every problem is told at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "util/config.h"
+#include "util/config_table.h"
+
+static const char good_secret[] = "9f8e7d6c5b4a39281706f5e4d3c2b1a0";
+
+struct fixture {
+    char directory[64], env_file[96];
+    char *errors;
+    size_t errors_length;
+    int problems;
+    struct config config;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    for (const struct setting *setting = config_settings; setting->name != NULL; setting++) {
+        unsetenv(setting->name);
+    }
+    setenv("DATABASE_URL", "postgresql:///chat", 1);
+    setenv("JWT_SECRET", good_secret, 1);
+    strcpy(fixture->directory, "/tmp/stonechat-test-XXXXXX");
+    assert_non_null(mkdtemp(fixture->directory));
+    snprintf(fixture->env_file, sizeof fixture->env_file, "%s/.env", fixture->directory);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    config_dispose(&fixture->config);
+    free(fixture->errors);
+    unlink(fixture->env_file);
+    rmdir(fixture->directory);
+    free(fixture);
+    return 0;
+}
+
+static int load(struct fixture *fixture)
+{
+    free(fixture->errors);
+    config_dispose(&fixture->config);
+    FILE *errors = open_memstream(&fixture->errors, &fixture->errors_length);
+    fixture->problems = config_load(fixture->env_file, errors, &fixture->config);
+    fclose(errors);
+    return fixture->problems;
+}
+
+static void write_env_file(struct fixture *fixture, const char *text)
+{
+    FILE *out = fopen(fixture->env_file, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static void assert_refused(struct fixture *fixture, const char *name, const char *value, const char *message)
+{
+    setenv(name, value, 1);
+    assert_int_equal(load(fixture), 1);
+    assert_non_null(strstr(fixture->errors, message));
+}
+
+static void defaults_are_those_of_the_table(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture), 0);
+    const struct config *config = &fixture->config;
+    assert_int_equal(config->port, 5000);
+    assert_true(config->workers >= 1);
+    assert_true(config->argon2_threads >= 1);
+    assert_int_equal(config->stonechat_env, ENV_PRODUCTION);
+    assert_int_equal(config->jwt_expires_in_s, 7 * 86400);
+    assert_int_equal(config->max_body_bytes, 262144);
+    assert_string_equal(config->allowed_origins[0], "http://localhost:3000");
+    assert_string_equal(config->allowed_origins[1], "http://localhost:5173");
+    assert_null(config->allowed_origins[2]);
+    assert_null(config->tls_cert);
+    assert_int_equal(config->log_level, LOG_INFO);
+    assert_int_equal(config->log_format, LOG_JSON);
+    assert_false(config->rate_limit_disabled);
+    assert_string_equal(fixture->errors, "");
+}
+
+static void environment_wins_over_the_file(void **state)
+{
+    struct fixture *fixture = *state;
+    write_env_file(fixture, "PORT=6000\nWORKERS=3\n");
+    setenv("PORT", "7000", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_int_equal(fixture->config.port, 7000);
+    assert_int_equal(fixture->config.workers, 3);
+}
+
+static void empty_is_not_set(void **state)
+{
+    struct fixture *fixture = *state;
+    write_env_file(fixture, "WORKERS=3\nTLS_CERT=\nTLS_KEY=''\n");
+    setenv("WORKERS", "", 1);
+    setenv("PORT", "", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_int_equal(fixture->config.workers, 3);
+    assert_int_equal(fixture->config.port, 5000);
+    assert_null(fixture->config.tls_key);
+}
+
+static void file_knows_comments_quotes_and_export(void **state)
+{
+    struct fixture *fixture = *state;
+    unsetenv("JWT_SECRET");
+    unsetenv("DATABASE_URL");
+    write_env_file(fixture, "# a comment\r\n"
+                            "\n"
+                            "export PORT = 6001   # the port\r\n"
+                            "JWT_SECRET=\"9f8e7d6c5b4a39281706f5e4d3c2b1a0 \\\"#\\\\\" # end\n"
+                            "  DATABASE_URL='host=/tmp dbname=a#b'\n"
+                            "HOST=h#1\n");
+    assert_int_equal(load(fixture), 0);
+    assert_int_equal(fixture->config.port, 6001);
+    assert_string_equal(fixture->config.jwt_secret, "9f8e7d6c5b4a39281706f5e4d3c2b1a0 \"#\\");
+    assert_string_equal(fixture->config.database_url, "host=/tmp dbname=a#b");
+    assert_string_equal(fixture->config.host, "h#1");
+}
+
+static void broken_lines_are_told_with_their_number(void **state)
+{
+    struct fixture *fixture = *state;
+    write_env_file(fixture, "PORT\n1X=2\nHOST=\"open\nWORKERS='2' x\nPORT=6002");
+    assert_int_equal(load(fixture), 4);
+    for (int line = 1; line <= 4; line++) {
+        char expected[32];
+        snprintf(expected, sizeof expected, "/.env line %d: ", line);
+        assert_non_null(strstr(fixture->errors, expected));
+    }
+}
+
+static void unknown_names_in_the_file_are_a_warning(void **state)
+{
+    struct fixture *fixture = *state;
+    write_env_file(fixture, "PROT=6000\n");
+    assert_int_equal(load(fixture), 0);
+    assert_non_null(strstr(fixture->errors, "warning:"));
+    assert_non_null(strstr(fixture->errors, "PROT is not a setting"));
+}
+
+static void missing_file_is_no_problem(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture), 0);
+}
+
+static void all_problems_are_told_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    unsetenv("DATABASE_URL");
+    setenv("JWT_SECRET", "short", 1);
+    setenv("PORT", "65536", 1);
+    setenv("LOG_LEVEL", "loud", 1);
+    setenv("JWT_EXPIRES_IN", "soon", 1);
+    setenv("TLS_CERT", "/nowhere/at/all", 1);
+    assert_int_equal(load(fixture), 7); /* TLS_CERT cannot be read, and lacks TLS_KEY */
+    static const char *const names[] = {"DATABASE_URL", "JWT_SECRET", "PORT",    "LOG_LEVEL",
+                                        "TLS_CERT",     "TLS_KEY",    "JWT_EXP", NULL};
+    for (int i = 0; names[i] != NULL; i++) {
+        assert_non_null(strstr(fixture->errors, names[i]));
+    }
+}
+
+static void secrets_are_not_echoed(void **state)
+{
+    struct fixture *fixture = *state;
+    setenv("JWT_SECRET", "hush-hush", 1);
+    setenv("DATABASE_URL", "mysql://root:pa55@host", 1);
+    assert_int_equal(load(fixture), 2);
+    assert_null(strstr(fixture->errors, "hush"));
+    assert_null(strstr(fixture->errors, "pa55"));
+}
+
+static void weak_secrets_are_refused(void **state)
+{
+    static const char *const weak[] = {
+        "0123456789abcdef0123456789abcde",        /* 31 bytes */
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", /* one character */
+        "abababababababababababababababababab",   "change-me-change-me-change-me-123!",
+        "your-jwt-key-goes-here-0123-ABCDEFG",    "My-Super-Secret-Key-That-Is-Long-Enough",
+        "an-example-value-of-thirty-two-bytes",   "12345678901234567890123456789012",
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof weak / sizeof *weak; i++) {
+        assert_refused(fixture, "JWT_SECRET", weak[i], "JWT_SECRET");
+    }
+}
+
+static void durations(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t seconds; /* 0: refused */
+    } cases[] = {{"90", 90},
+                 {"90s", 90},
+                 {"15m", 900},
+                 {"12h", 43200},
+                 {"7d", 604800},
+                 {"2w", 1209600},
+                 {"0", 0},
+                 {"-1h", 0},
+                 {"1 h", 0},
+                 {"h", 0},
+                 {"7dd", 0},
+                 {"1e3", 0},
+                 {"11000d", 0},
+                 {"99999999999999999999d", 0},
+                 {"9223372036854775807w", 0}};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv("JWT_EXPIRES_IN", cases[i].text, 1);
+        assert_int_equal(load(fixture), cases[i].seconds == 0 ? 1 : 0);
+        assert_int_equal(fixture->config.jwt_expires_in_s, cases[i].seconds);
+    }
+}
+
+static void numbers_have_limits(void **state)
+{
+    static const char *const bad[] = {"65536", "-1", "5000x", "0x10", " 5000", "5e3", "99999999999999999999", "+1"};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_refused(fixture, "PORT", bad[i], "PORT must be a whole number from 0 to 65535");
+    }
+}
+
+static void origins(void **state)
+{
+    static const char *const bad[] = {"*",          "localhost:3000", "http://",         "http://a/",
+                                      "http://a/b", "http://a:",      "http://a:123456", "http://a b",
+                                      "HTTP://a",   "http://user@a",  "http://[::1"};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        setenv("ALLOWED_ORIGINS", bad[i], 1);
+        assert_true(load(fixture) >= 1);
+        assert_non_null(strstr(fixture->errors, "is not an origin"));
+    }
+    setenv("ALLOWED_ORIGINS", " https://a.example.org , http://[::1]:8080,capacitor://localhost", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_string_equal(fixture->config.allowed_origins[0], "https://a.example.org");
+    assert_string_equal(fixture->config.allowed_origins[1], "http://[::1]:8080");
+    assert_string_equal(fixture->config.allowed_origins[2], "capacitor://localhost");
+    assert_null(fixture->config.allowed_origins[3]);
+}
+
+static void rate_limits_stay_on_in_production(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_refused(fixture, "RATE_LIMIT_DISABLED", "1", "RATE_LIMIT_DISABLED is refused");
+    setenv("STONECHAT_ENV", "test", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_true(fixture->config.rate_limit_disabled);
+    assert_string_equal(config_env_name(fixture->config.stonechat_env), "test");
+}
+
+static void tls_files_go_together(void **state)
+{
+    struct fixture *fixture = *state;
+    write_env_file(fixture, "");
+    setenv("TLS_CERT", fixture->env_file, 1);
+    assert_int_equal(load(fixture), 1);
+    assert_non_null(strstr(fixture->errors, "TLS_KEY too"));
+    setenv("TLS_KEY", fixture->env_file, 1);
+    assert_int_equal(load(fixture), 0);
+    assert_string_equal(fixture->config.tls_key, fixture->env_file);
+}
+
+static void given_values_can_be_asked_for(void **state)
+{
+    static const struct {
+        const char *name, *printed;
+    } cases[] = {{"PORT", "7000\n"}, {"WORKERS", "3\n"}, {"HOST", "\n"}};
+    struct fixture *fixture = *state;
+    write_env_file(fixture, "PORT=6000\nWORKERS=3\n");
+    setenv("PORT", "7000", 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = NULL;
+        size_t length;
+        FILE *out = open_memstream(&text, &length);
+        assert_true(config_print_setting(fixture->env_file, cases[i].name, out));
+        fclose(out);
+        assert_string_equal(text, cases[i].printed);
+        free(text);
+    }
+    assert_false(config_print_setting(fixture->env_file, "PATH", stderr));
+}
+
+/* The example, taken as it is, is a valid file that changes nothing. */
+static void example_file_is_readable(void **state)
+{
+    struct fixture *fixture = *state;
+    FILE *out = fopen(fixture->env_file, "w");
+    assert_non_null(out);
+    config_print_env_example(out);
+    fclose(out);
+    assert_int_equal(load(fixture), 0);
+    assert_string_equal(fixture->errors, "");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(defaults_are_those_of_the_table),
+        TEST(environment_wins_over_the_file),
+        TEST(empty_is_not_set),
+        TEST(file_knows_comments_quotes_and_export),
+        TEST(broken_lines_are_told_with_their_number),
+        TEST(unknown_names_in_the_file_are_a_warning),
+        TEST(missing_file_is_no_problem),
+        TEST(all_problems_are_told_at_once),
+        TEST(secrets_are_not_echoed),
+        TEST(weak_secrets_are_refused),
+        TEST(durations),
+        TEST(numbers_have_limits),
+        TEST(origins),
+        TEST(rate_limits_stay_on_in_production),
+        TEST(tls_files_go_together),
+        TEST(given_values_can_be_asked_for),
+        TEST(example_file_is_readable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,248 @@
+#include "loop/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop/h2o_loop.h"
+
+/* A turn: libh2o waits for descriptors and calls back, then come the timers that are due, then what was put off, until
+ * nothing is left to do before the next sleep. Tasks from other threads arrive through an eventfd. */
+
+enum { SLEEP_MAX_MS = 3600 * 1000 };
+
+struct loop {
+    h2o_evloop_t *h2o;
+    struct timer_wheel wheel;
+    struct loop_deferred *deferred, **deferred_tail;
+    struct loop_watch *wake;
+    int wake_fd;
+    _Atomic(struct loop_task *) tasks; /* newest first */
+    atomic_bool is_stopping;
+    _Atomic(pthread_t) thread;
+    atomic_bool has_thread;
+};
+
+struct loop_watch {
+    h2o_socket_t *socket;
+    void (*on_readable)(void *data);
+    void (*on_writable)(void *data);
+    void *data;
+};
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void run_tasks(struct loop *loop)
+{
+    struct loop_task *newest = atomic_exchange(&loop->tasks, NULL), *oldest = NULL;
+    while (newest != NULL) {
+        struct loop_task *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        struct loop_task *task = oldest;
+        oldest = oldest->next;
+        task->run(task);
+    }
+}
+
+static void on_wake(void *data)
+{
+    struct loop *loop = data;
+    uint64_t count;
+    if (read(loop->wake_fd, &count, sizeof count) < 0) {
+        assert(errno == EAGAIN || errno == EINTR);
+    }
+    run_tasks(loop);
+}
+
+struct loop *loop_create(void)
+{
+    struct loop *loop = calloc(1, sizeof *loop);
+    if (loop == NULL) {
+        return NULL;
+    }
+    loop->deferred_tail = &loop->deferred;
+    timer_wheel_init(&loop->wheel, monotonic_ms());
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->wake_fd < 0) {
+        free(loop);
+        return NULL;
+    }
+    loop->h2o = h2o_evloop_create();
+    loop->wake = loop_watch_create(loop, loop->wake_fd, on_wake, loop);
+    if (loop->wake == NULL) {
+        loop_destroy(loop);
+        return NULL;
+    }
+    return loop;
+}
+
+static void run_deferred(struct loop *loop)
+{
+    while (loop->deferred != NULL) {
+        struct loop_deferred *deferred = loop->deferred;
+        loop->deferred = deferred->next;
+        if (loop->deferred == NULL) {
+            loop->deferred_tail = &loop->deferred;
+        }
+        deferred->queued = false;
+        deferred->run(deferred);
+    }
+}
+
+void loop_destroy(struct loop *loop)
+{
+    if (loop == NULL) {
+        return;
+    }
+    atomic_store(&loop->has_thread, false);
+    while (atomic_load(&loop->tasks) != NULL || loop->deferred != NULL) {
+        run_tasks(loop);
+        run_deferred(loop);
+    }
+    loop_watch_destroy(loop->wake);
+    close(loop->wake_fd);
+    h2o_evloop_run(loop->h2o, 0); /* closed sockets are freed in the turn after */
+    h2o_evloop_destroy(loop->h2o);
+    free(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    atomic_store(&loop->thread, pthread_self());
+    atomic_store(&loop->has_thread, true);
+    while (!atomic_load(&loop->is_stopping)) {
+        timer_wheel_advance(&loop->wheel, monotonic_ms());
+        run_deferred(loop);
+        uint64_t next_ms = timer_wheel_next_ms(&loop->wheel), now_ms = loop->wheel.now_ms;
+        uint64_t wait_ms = next_ms == UINT64_MAX ? SLEEP_MAX_MS : next_ms > now_ms ? next_ms - now_ms : 0;
+        h2o_evloop_run(loop->h2o, (int32_t)(wait_ms < SLEEP_MAX_MS ? wait_ms : SLEEP_MAX_MS));
+    }
+}
+
+static void wake(struct loop *loop)
+{
+    uint64_t one = 1;
+    if (write(loop->wake_fd, &one, sizeof one) < 0) {
+        assert(errno == EAGAIN || errno == EINTR);
+    }
+}
+
+void loop_stop(struct loop *loop)
+{
+    atomic_store(&loop->is_stopping, true);
+    wake(loop);
+}
+
+h2o_loop_t *loop_h2o(struct loop *loop)
+{
+    return loop->h2o;
+}
+
+bool loop_is_current(const struct loop *loop)
+{
+    return !atomic_load(&loop->has_thread) || pthread_equal(atomic_load(&loop->thread), pthread_self());
+}
+
+uint64_t loop_now_ms(struct loop *loop)
+{
+    return loop->wheel.now_ms;
+}
+
+void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms)
+{
+    timer_wheel_start(&loop->wheel, timer, monotonic_ms() + delay_ms);
+}
+
+void loop_timer_stop(struct loop *loop, struct timer *timer)
+{
+    timer_wheel_stop(&loop->wheel, timer);
+}
+
+void loop_post(struct loop *loop, struct loop_task *task)
+{
+    struct loop_task *newest = atomic_load(&loop->tasks);
+    do {
+        task->next = newest;
+    } while (!atomic_compare_exchange_weak(&loop->tasks, &newest, task));
+    if (newest == NULL) {
+        wake(loop);
+    }
+}
+
+void loop_defer(struct loop *loop, struct loop_deferred *deferred)
+{
+    if (deferred->queued) {
+        return;
+    }
+    deferred->queued = true;
+    deferred->next = NULL;
+    *loop->deferred_tail = deferred;
+    loop->deferred_tail = &deferred->next;
+}
+
+static void watch_on_read(h2o_socket_t *socket, const char *error)
+{
+    (void)error; /* the owner of the descriptor meets the error itself */
+    struct loop_watch *watch = socket->data;
+    watch->on_readable(watch->data);
+}
+
+struct loop_watch *loop_watch_create(struct loop *loop, int fd, void (*on_readable)(void *data), void *data)
+{
+    struct loop_watch *watch = calloc(1, sizeof *watch);
+    int own_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* a descriptor closed behind libh2o's back would break its loop */
+    if (watch == NULL || own_fd < 0) {
+        free(watch);
+        if (own_fd >= 0) {
+            close(own_fd);
+        }
+        return NULL;
+    }
+    watch->on_readable = on_readable;
+    watch->data = data;
+    watch->socket = h2o_evloop_socket_create(loop->h2o, own_fd, H2O_SOCKET_FLAG_DONT_READ);
+    watch->socket->data = watch;
+    h2o_socket_read_start(watch->socket, watch_on_read);
+    return watch;
+}
+
+static void watch_on_write(h2o_socket_t *socket, const char *error)
+{
+    (void)error;
+    struct loop_watch *watch = socket->data;
+    void (*on_writable)(void *) = watch->on_writable;
+    watch->on_writable = NULL;
+    on_writable(watch->data);
+}
+
+void loop_watch_writable(struct loop_watch *watch, void (*on_writable)(void *data))
+{
+    if (watch->on_writable == NULL) {
+        h2o_socket_notify_write(watch->socket, watch_on_write);
+    }
+    watch->on_writable = on_writable;
+}
+
+void loop_watch_destroy(struct loop_watch *watch)
+{
+    if (watch == NULL) {
+        return;
+    }
+    h2o_socket_close(watch->socket);
+    free(watch);
+}

@@ -1,0 +1,36 @@
+/* What is served: the tables of routes, the paths that are served otherwise, and the rules for all of them. main fills one
+ * site for the process, and one http_worker a thread. */
+#ifndef STONECHAT_HTTP_SITE_H
+#define STONECHAT_HTTP_SITE_H
+
+#include "auth/token.h"
+#include "http/exchange.h"
+#include "http/request.h"
+
+struct http_worker;
+
+/* A path, or a prefix that ends with '/', whose requests are not exchanges: sockets, files, streams. */
+struct http_mount {
+    const char *path;
+    void (*handle)(struct http_request *request, struct http_worker *worker);
+};
+
+struct http_site {
+    const struct operation *const *routes; /* tables that end with a row whose name is NULL; the list ends with NULL */
+    const struct http_mount *mounts;       /* ends with a row whose path is NULL; asked after the routes */
+    char *const *allowed_origins;          /* NULL-terminated; "*" allows every origin */
+    size_t max_body_bytes;                 /* of the body of an exchange */
+};
+
+/* One thread's view of the site. The members are main's to set; handlers read them. */
+struct http_worker {
+    const struct http_site *site;
+    struct loop *loop;
+    struct token_cache *tokens; /* NULL where no route needs a token */
+    void *context;              /* exchange->context */
+};
+
+/* Is this Origin header's value allowed? */
+bool http_site_allows_origin(const struct http_site *site, struct slice origin);
+
+#endif

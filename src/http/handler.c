@@ -1,0 +1,180 @@
+/* What happens to each request: headers, CORS, the table of routes, then the exchange. */
+#include "http/h2o_http.h"
+
+#include "http_exchange.h"
+
+enum { COMPRESS_MIN_BYTES = 1024, PREFLIGHT_MAX_AGE_S = 7200 };
+
+struct handler {
+    h2o_handler_t super;
+};
+
+/* What Helmet sends by default: https://helmetjs.github.io/ */
+static const struct {
+    const char *name, *value;
+} SECURITY_HEADERS[] = {
+    {"content-security-policy",
+     "default-src 'self';base-uri 'self';font-src 'self' https: data:;form-action 'self';frame-ancestors 'self';"
+     "img-src 'self' data:;object-src 'none';script-src 'self';script-src-attr 'none';style-src 'self' https: "
+     "'unsafe-inline';upgrade-insecure-requests"},
+    {"cross-origin-opener-policy", "same-origin"},
+    {"cross-origin-resource-policy", "same-origin"},
+    {"origin-agent-cluster", "?1"},
+    {"referrer-policy", "no-referrer"},
+    {"strict-transport-security", "max-age=31536000; includeSubDomains"},
+    {"x-content-type-options", "nosniff"},
+    {"x-dns-prefetch-control", "off"},
+    {"x-download-options", "noopen"},
+    {"x-frame-options", "SAMEORIGIN"},
+    {"x-permitted-cross-domain-policies", "none"},
+    {"x-xss-protection", "0"},
+};
+
+static void add_static_header(h2o_req_t *raw, const char *name, const char *value)
+{
+    h2o_add_header_by_str(&raw->pool, &raw->res.headers, name, strlen(name), 1, NULL, value, strlen(value));
+}
+
+static void add_security_headers(h2o_req_t *raw)
+{
+    for (size_t i = 0; i < sizeof SECURITY_HEADERS / sizeof SECURITY_HEADERS[0]; i++) {
+        add_static_header(raw, SECURITY_HEADERS[i].name, SECURITY_HEADERS[i].value);
+    }
+}
+
+bool http_site_allows_origin(const struct http_site *site, struct slice origin)
+{
+    for (char *const *allowed = site->allowed_origins; *allowed != NULL; allowed++) {
+        if (strcmp(*allowed, "*") == 0 || slice_equals(origin, slice_of(*allowed))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* https://fetch.spec.whatwg.org/#http-cors-protocol */
+static void add_cors_headers(struct http_request *request)
+{
+    struct slice origin = http_request_header(request, "origin");
+    h2o_req_t *raw = request->raw;
+    add_static_header(raw, "vary", "Origin");
+    if (origin.length == 0 || !http_site_allows_origin(request->worker->site, origin)) {
+        return;
+    }
+    http_request_add_header(request, "access-control-allow-origin", origin);
+    add_static_header(raw, "access-control-allow-credentials", "true");
+    add_static_header(raw, "access-control-expose-headers",
+                      "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
+}
+
+static bool is_method(const h2o_req_t *raw, const char *method)
+{
+    return raw->method.len == strlen(method) && memcmp(raw->method.base, method, raw->method.len) == 0;
+}
+
+/* Every method that some route has for this path, as for Allow; empty when there is no such path. */
+static void list_methods(const struct http_site *site, struct slice path, struct buffer *out)
+{
+    for (const struct operation *const *table = site->routes; *table != NULL; table++) {
+        for (const struct operation *route = *table; route->name != NULL; route++) {
+            if (slice_equals(path, slice_of(route->name))) {
+                buffer_printf(out, "%s%s%s", out->length > 0 ? ", " : "", route->method,
+                              strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
+            }
+        }
+    }
+    if (out->length > 0) {
+        buffer_append_text(out, ", OPTIONS");
+    }
+}
+
+static void answer_options(struct http_request *request, struct slice methods)
+{
+    http_request_add_header(request, "allow", methods);
+    if (http_request_header(request, "access-control-request-method").length > 0) {
+        struct slice headers = http_request_header(request, "access-control-request-headers");
+        char max_age[16];
+        snprintf(max_age, sizeof max_age, "%d", PREFLIGHT_MAX_AGE_S);
+        http_request_add_header(request, "access-control-allow-methods", methods);
+        http_request_add_header(request, "access-control-allow-headers",
+                                headers.length > 0 ? headers : SLICE("authorization, content-type"));
+        http_request_add_header(request, "access-control-max-age", slice_of(max_age));
+    }
+    http_request_reply(request, 204, NULL, (struct slice){NULL, 0});
+}
+
+/* The path is not a route for this method: is it one for another? */
+static void answer_otherwise(struct http_request *request)
+{
+    struct buffer methods = buffer_init(256);
+    list_methods(request->worker->site, http_request_path(request), &methods);
+    if (methods.length == 0) {
+        http_exchange_refuse(request, STATUS_NOT_FOUND, "No such route");
+    } else if (is_method(request->raw, "OPTIONS")) {
+        answer_options(request, buffer_slice(&methods));
+    } else {
+        http_request_add_header(request, "allow", buffer_slice(&methods));
+        http_exchange_refuse(request, STATUS_METHOD_NOT_ALLOWED, status_message(STATUS_METHOD_NOT_ALLOWED));
+    }
+    buffer_dispose(&methods);
+}
+
+static const struct operation *find_route(const struct http_site *site, const h2o_req_t *raw)
+{
+    struct slice path = {raw->path_normalized.base, raw->path_normalized.len};
+    for (const struct operation *const *table = site->routes; *table != NULL; table++) {
+        for (const struct operation *route = *table; route->name != NULL; route++) {
+            if (slice_equals(path, slice_of(route->name)) &&
+                (is_method(raw, route->method) || (is_method(raw, "HEAD") && strcmp(route->method, "GET") == 0))) {
+                return route;
+            }
+        }
+    }
+    return NULL;
+}
+
+static const struct http_mount *find_mount(const struct http_site *site, const h2o_req_t *raw)
+{
+    for (const struct http_mount *mount = site->mounts; mount != NULL && mount->path != NULL; mount++) {
+        size_t length = strlen(mount->path);
+        bool is_prefix = mount->path[length - 1] == '/';
+        if (raw->path_normalized.len >= length && memcmp(raw->path_normalized.base, mount->path, length) == 0 &&
+            (is_prefix || raw->path_normalized.len == length)) {
+            return mount;
+        }
+    }
+    return NULL;
+}
+
+static int on_request(h2o_handler_t *handler, h2o_req_t *raw)
+{
+    struct http_worker *worker = h2o_context_get_handler_context(raw->conn->ctx, handler);
+    struct http_request *request = http_request_create(raw, worker);
+    add_security_headers(raw);
+    add_cors_headers(request);
+    const struct operation *route = find_route(worker->site, raw);
+    const struct http_mount *mount = route == NULL ? find_mount(worker->site, raw) : NULL;
+    if (route != NULL) {
+        http_exchange_run(request, route);
+    } else if (mount != NULL) {
+        mount->handle(request, worker);
+    } else {
+        answer_otherwise(request);
+    }
+    http_request_unref(request);
+    return 0;
+}
+
+h2o_handler_t *http_install(h2o_pathconf_t *path)
+{
+    h2o_handler_t *handler = h2o_create_handler(path, sizeof *handler);
+    handler->on_req = on_request;
+    h2o_compress_args_t compress = {.min_size = COMPRESS_MIN_BYTES, .gzip = {.quality = 1}, .brotli = {.quality = -1}};
+    h2o_compress_register(path, &compress);
+    return handler;
+}
+
+void http_bind(h2o_context_t *context, h2o_handler_t *handler, struct http_worker *worker)
+{
+    h2o_context_set_handler_context(context, handler, worker);
+}

@@ -1,0 +1,175 @@
+#include "http_exchange.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "util/json.h"
+#include "util/log.h"
+
+/* The envelope of replies by HTTP: {"success":true,"data":…} and {"success":false,"message":…,"code":…,"requestId":…}. */
+
+enum { REPLY_MAX_BYTES = 64 << 20, IDEMPOTENCY_KEY_MAX_LENGTH = 128 };
+
+static const char JSON_TYPE[] = "application/json; charset=utf-8";
+static const char RETRY_AFTER_S[] = "2";
+
+struct http_exchange {
+    struct exchange exchange;
+    struct http_request *request;
+    char idempotency_key[IDEMPOTENCY_KEY_MAX_LENGTH + 1];
+};
+
+static void send_json(struct http_request *request, int http_status, struct buffer *body)
+{
+    if (body->failed) {
+        http_exchange_refuse(request, STATUS_INTERNAL, status_message(STATUS_INTERNAL));
+    } else {
+        http_request_reply(request, http_status, JSON_TYPE, buffer_slice(body));
+    }
+    buffer_dispose(body);
+}
+
+static void on_reply(struct exchange *exchange, enum status status, const char *name, struct slice json,
+                     struct slice pagination)
+{
+    (void)name;
+    struct buffer body = buffer_init(REPLY_MAX_BYTES);
+    buffer_reserve(&body, json.length + pagination.length + 64);
+    buffer_append_text(&body, "{\"success\":true,\"data\":");
+    buffer_append_slice(&body, json);
+    if (pagination.length > 0) {
+        buffer_append_text(&body, ",\"pagination\":");
+        buffer_append_slice(&body, pagination);
+    }
+    buffer_append_char(&body, '}');
+    send_json(exchange->peer, status_http(status), &body);
+}
+
+static void send_failure(struct http_request *request, enum status status, const char *message, struct slice errors)
+{
+    struct buffer body = buffer_init(REPLY_MAX_BYTES);
+    buffer_append_text(&body, "{\"success\":false,\"message\":");
+    json_string(&body, slice_of(message));
+    buffer_printf(&body, ",\"code\":\"%s\",\"requestId\":", status_code(status));
+    json_string(&body, slice_of(http_request_id(request)));
+    if (status == STATUS_VALIDATION_ERROR) {
+        buffer_append_text(&body, ",\"errors\":[");
+        buffer_append_slice(&body, errors);
+        buffer_append_char(&body, ']');
+    }
+    buffer_append_char(&body, '}');
+    if (status == STATUS_UNAVAILABLE) {
+        http_request_add_header(request, "retry-after", slice_of(RETRY_AFTER_S));
+    }
+    send_json(request, status_http(status), &body);
+}
+
+static void on_fail(struct exchange *exchange, enum status status, const char *message, struct slice errors)
+{
+    send_failure(exchange->peer, status, message, errors);
+}
+
+static void on_release(struct exchange *exchange)
+{
+    struct http_exchange *self = (struct http_exchange *)exchange;
+    assert(exchange->is_answered);
+    http_request_unref(self->request);
+    free(self);
+}
+
+static const struct exchange_transport HTTP_TRANSPORT = {on_reply, on_fail, on_release};
+
+void http_exchange_refuse(struct http_request *request, enum status status, const char *message)
+{
+    send_failure(request, status, message, (struct slice){NULL, 0});
+}
+
+/* The token of `Authorization: Bearer …`, or empty. */
+static struct slice bearer_token(const struct http_request *request)
+{
+    struct slice value = http_request_header(request, "authorization");
+    if (value.length < 7 || strncasecmp(value.data, "Bearer ", 7) != 0) {
+        return (struct slice){NULL, 0};
+    }
+    return (struct slice){value.data + 7, value.length - 7};
+}
+
+static bool authenticate(struct exchange *exchange, struct http_request *request)
+{
+    struct slice token = bearer_token(request);
+    if (token.length == 0) {
+        exchange_fail_because(exchange, STATUS_UNAUTHORIZED, "No token provided");
+        return false;
+    }
+    if (!token_cache_verify(request->worker->tokens, token, time(NULL), &exchange->actor)) {
+        exchange_fail(exchange, STATUS_UNAUTHORIZED);
+        return false;
+    }
+    request->has_user = true;
+    request->user_id = exchange->actor.user_id;
+    return true;
+}
+
+static bool is_json(struct slice content_type)
+{
+    static const char TYPE[] = "application/json";
+    size_t length = sizeof TYPE - 1;
+    return content_type.length >= length && strncasecmp(content_type.data, TYPE, length) == 0 &&
+           (content_type.length == length || content_type.data[length] == ';' || content_type.data[length] == ' ');
+}
+
+static bool read_input(struct exchange *exchange, struct http_request *request)
+{
+    const struct operation *operation = exchange->operation;
+    struct slice body = http_request_body(request);
+    if (body.length > request->worker->site->max_body_bytes) {
+        exchange_fail(exchange, STATUS_PAYLOAD_TOO_LARGE);
+        return false;
+    }
+    bool is_query = strcmp(operation->method, "GET") == 0;
+    if (!is_query && body.length > 0 && !is_json(http_request_header(request, "content-type"))) {
+        exchange_fail(exchange, STATUS_UNSUPPORTED_MEDIA_TYPE);
+        return false;
+    }
+    if (operation->fields == NULL) {
+        return true;
+    }
+    bool good = is_query ? fields_read_query(operation->fields, http_request_query(request), &exchange->input)
+                         : fields_read_json(operation->fields, body.length > 0 ? body : SLICE("{}"), &exchange->input);
+    if (!good) {
+        exchange_fail_validation(exchange);
+    }
+    return good;
+}
+
+static void read_idempotency_key(struct http_exchange *self)
+{
+    struct slice key = http_request_header(self->request, "idempotency-key");
+    if (key.length > 0 && key.length <= IDEMPOTENCY_KEY_MAX_LENGTH) {
+        memcpy(self->idempotency_key, key.data, key.length);
+        self->exchange.idempotency_key = self->idempotency_key;
+    }
+}
+
+void http_exchange_run(struct http_request *request, const struct operation *operation)
+{
+    struct http_exchange *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        http_exchange_refuse(request, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
+        return;
+    }
+    struct exchange *exchange = &self->exchange;
+    exchange->references = 1;
+    exchange->operation = operation;
+    exchange->transport = &HTTP_TRANSPORT;
+    exchange->peer = self->request = http_request_ref(request);
+    exchange->context = request->worker->context;
+    exchange->address = http_request_address(request);
+    fields_init(&exchange->input);
+    read_idempotency_key(self);
+    if ((operation->is_public || authenticate(exchange, request)) && read_input(exchange, request)) {
+        operation->handle(exchange);
+    }
+    exchange_unref(exchange);
+}

@@ -1,0 +1,428 @@
+#include "request.h"
+
+#include <assert.h>
+#include <h2o/http1.h>
+#include <netinet/tcp.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+#include "connection.h"
+#include "loop/h2o_loop.h"
+#include "util/log.h"
+#include "util/uuid.h"
+
+/* libh2o frees its request when the client leaves or all was sent; a block in the request's pool tells us. Ours lives on
+ * for as long as somebody holds a reference. */
+
+struct tether {
+    struct http_request *request;
+};
+
+static void log_request(const struct http_request *request)
+{
+    const h2o_req_t *raw = request->raw;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double ms = (double)(now.tv_sec - request->started_at.tv_sec) * 1e3 +
+                (double)(now.tv_nsec - request->started_at.tv_nsec) / 1e6;
+    char user[UUID_TEXT_LENGTH];
+    uuid_format(request->user_id, user);
+    struct slice path = {raw->path_normalized.base, raw->path_normalized.len};
+    log_write(LOG_INFO, "request", LOG_STR("requestId", request->id),
+              LOG_SLICE("method", ((struct slice){raw->method.base, raw->method.len})), LOG_SLICE("path", path),
+              LOG_INT("status", request->is_replied ? raw->res.status : 499), LOG_INT("bytes", (int64_t)raw->bytes_sent),
+              LOG_REAL("ms", ms), LOG_STR("address", request->address),
+              LOG_SLICE("user", ((struct slice){user, request->has_user ? sizeof user : 0})));
+}
+
+static void on_dispose(void *block)
+{
+    struct http_request *request = ((struct tether *)block)->request;
+    if (log_enabled(LOG_INFO)) {
+        log_request(request);
+    }
+    request->raw = NULL;
+    if (!request->is_replied && request->on_leave != NULL) {
+        void (*on_leave)(void *) = request->on_leave;
+        request->on_leave = NULL;
+        on_leave(request->on_leave_data);
+    }
+    http_request_unref(request);
+}
+
+static bool is_sane_id(struct slice id)
+{
+    if (id.length == 0 || id.length > REQUEST_ID_MAX_LENGTH) {
+        return false;
+    }
+    for (size_t i = 0; i < id.length; i++) {
+        char c = id.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.:+/=", c) != NULL) ||
+            c == '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void choose_id(struct http_request *request)
+{
+    struct slice sent = http_request_header(request, "x-request-id");
+    if (is_sane_id(sent)) {
+        memcpy(request->id, sent.data, sent.length);
+        request->id[sent.length] = '\0';
+    } else {
+        uuid_format(uuid_generate(), request->id);
+        request->id[UUID_TEXT_LENGTH] = '\0';
+    }
+    http_request_add_header(request, "x-request-id", slice_of(request->id));
+}
+
+static void read_address(struct http_request *request)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = request->raw->conn->callbacks->get_peername(request->raw->conn, (struct sockaddr *)&peer);
+    char name[NI_MAXHOST];
+    size_t name_length =
+        length == 0 ? SIZE_MAX : h2o_socket_getnumerichost((struct sockaddr *)&peer, length, name);
+    if (name_length < sizeof request->address) {
+        memcpy(request->address, name, name_length);
+    }
+}
+
+struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *worker)
+{
+    struct http_request *request = h2o_mem_alloc(sizeof *request);
+    memset(request, 0, sizeof *request);
+    request->references = 2; /* the caller's and the tether's */
+    request->raw = raw;
+    request->worker = worker;
+    clock_gettime(CLOCK_MONOTONIC, &request->started_at);
+    struct tether *tether = h2o_mem_alloc_shared(&raw->pool, sizeof *tether, on_dispose);
+    tether->request = request;
+    read_address(request);
+    choose_id(request);
+    return request;
+}
+
+struct http_request *http_request_ref(struct http_request *request)
+{
+    request->references++;
+    return request;
+}
+
+void http_request_unref(struct http_request *request)
+{
+    if (request != NULL && --request->references == 0) {
+        free(request);
+    }
+}
+
+struct loop *http_request_loop(const struct http_request *request)
+{
+    return request->worker->loop;
+}
+
+struct slice http_request_method(const struct http_request *request)
+{
+    return (struct slice){request->raw->method.base, request->raw->method.len};
+}
+
+struct slice http_request_path(const struct http_request *request)
+{
+    return (struct slice){request->raw->path_normalized.base, request->raw->path_normalized.len};
+}
+
+struct slice http_request_query(const struct http_request *request)
+{
+    const h2o_req_t *raw = request->raw;
+    if (raw->query_at == SIZE_MAX) {
+        return (struct slice){NULL, 0};
+    }
+    return (struct slice){raw->path.base + raw->query_at + 1, raw->path.len - raw->query_at - 1};
+}
+
+struct slice http_request_body(const struct http_request *request)
+{
+    return (struct slice){request->raw->entity.base, request->raw->entity.len};
+}
+
+struct slice http_request_header(const struct http_request *request, const char *name)
+{
+    if (request->raw == NULL) {
+        return (struct slice){NULL, 0};
+    }
+    const h2o_headers_t *headers = &request->raw->headers;
+    size_t length = strlen(name);
+    const h2o_token_t *token = h2o_lookup_token(name, length);
+    ssize_t at = token != NULL ? h2o_find_header(headers, token, SIZE_MAX)
+                               : h2o_find_header_by_str(headers, name, length, SIZE_MAX);
+    if (at < 0) {
+        return (struct slice){NULL, 0};
+    }
+    return (struct slice){headers->entries[at].value.base, headers->entries[at].value.len};
+}
+
+const char *http_request_address(const struct http_request *request)
+{
+    return request->address;
+}
+
+const char *http_request_id(const struct http_request *request)
+{
+    return request->id;
+}
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool percent_decode(struct slice text, char *out, size_t size)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.data[i] == '+' ? ' ' : text.data[i];
+        if (c == '%') {
+            if (i + 2 >= text.length || hex_value(text.data[i + 1]) < 0 || hex_value(text.data[i + 2]) < 0) {
+                return false;
+            }
+            c = (char)(hex_value(text.data[i + 1]) << 4 | hex_value(text.data[i + 2]));
+            i += 2;
+        }
+        if (length + 1 >= size) {
+            return false;
+        }
+        out[length++] = c;
+    }
+    out[length] = '\0';
+    return true;
+}
+
+bool http_request_query_parameter(const struct http_request *request, const char *name, char *out, size_t size)
+{
+    struct slice rest = http_request_query(request);
+    size_t name_length = strlen(name);
+    while (rest.length > 0) {
+        const char *end = memchr(rest.data, '&', rest.length);
+        size_t length = end != NULL ? (size_t)(end - rest.data) : rest.length;
+        if (length > name_length && rest.data[name_length] == '=' && memcmp(rest.data, name, name_length) == 0) {
+            return percent_decode((struct slice){rest.data + name_length + 1, length - name_length - 1}, out, size);
+        }
+        size_t used = end != NULL ? length + 1 : length;
+        rest = (struct slice){rest.data + used, rest.length - used};
+    }
+    return false;
+}
+
+void http_request_add_header(struct http_request *request, const char *name, struct slice value)
+{
+    h2o_req_t *raw = request->raw;
+    if (raw == NULL || request->is_replied) {
+        return;
+    }
+    h2o_iovec_t copy = h2o_strdup(&raw->pool, value.data, value.length);
+    h2o_add_header_by_str(&raw->pool, &raw->res.headers, name, strlen(name), 1, NULL, copy.base, copy.len);
+}
+
+static h2o_socket_t *socket_of(const struct http_request *request)
+{
+    h2o_conn_t *connection = request->raw->conn;
+    return connection->callbacks->get_socket(connection);
+}
+
+static void stop_watching(struct http_request *request)
+{
+    if (request->is_watched) {
+        request->is_watched = false;
+        h2o_socket_t *socket = socket_of(request);
+        h2o_socket_read_stop(socket);
+        h2o_socket_dont_read(socket, 0);
+    }
+}
+
+bool http_request_is_done(const struct http_request *request)
+{
+    return request->raw == NULL || request->is_replied;
+}
+
+static const char *reason_of(int http_status)
+{
+    switch (http_status) {
+    case 200:
+        return "OK";
+    case 201:
+        return "Created";
+    case 204:
+        return "No Content";
+    case 304:
+        return "Not Modified";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 409:
+        return "Conflict";
+    case 413:
+        return "Payload Too Large";
+    case 415:
+        return "Unsupported Media Type";
+    case 429:
+        return "Too Many Requests";
+    case 503:
+        return "Service Unavailable";
+    default:
+        return http_status < 500 ? "Error" : "Internal Server Error";
+    }
+}
+
+void http_request_reply(struct http_request *request, int http_status, const char *content_type, struct slice body)
+{
+    static h2o_generator_t generator;
+    h2o_req_t *raw = request->raw;
+    assert(!request->is_replied);
+    if (raw == NULL) {
+        return;
+    }
+    stop_watching(request);
+    request->is_replied = true;
+    raw->res.status = http_status;
+    raw->res.reason = reason_of(http_status);
+    bool has_body = http_status != 204 && http_status != 304;
+    raw->res.content_length = has_body ? body.length : SIZE_MAX;
+    if (content_type != NULL) {
+        h2o_add_header(&raw->pool, &raw->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
+    }
+    bool is_head = raw->method.len == 4 && memcmp(raw->method.base, "HEAD", 4) == 0;
+    h2o_iovec_t copy = is_head || !has_body ? h2o_iovec_init(NULL, 0) : h2o_strdup(&raw->pool, body.data, body.length);
+    h2o_start_response(raw, &generator);
+    h2o_send(raw, &copy, copy.len > 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
+}
+
+/* The client of a waiting HTTP/1.1 request has left (or sent more, which waits for its turn): libh2o itself does not look
+ * before the reply. Nothing is read here, since the request's headers lie in the input buffer. */
+static void on_readable(h2o_socket_t *socket, const char *error)
+{
+    struct http_request *request = http_connection_of(socket)->watched;
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    bool is_open = error == NULL &&
+                   getsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+                   info.tcpi_state == TCP_ESTABLISHED;
+    stop_watching(request);
+    if (is_open) {
+        return;
+    }
+    request->raw->http1_is_persistent = 0;
+    http_request_ref(request);
+    void (*on_leave)(void *) = request->on_leave;
+    request->on_leave = NULL;
+    on_leave(request->on_leave_data);
+    if (!request->is_replied) {
+        http_request_reply(request, 400, NULL, (struct slice){NULL, 0}); /* to nobody; it ends the connection */
+    }
+    http_request_unref(request);
+}
+
+void http_request_on_leave(struct http_request *request, void (*on_leave)(void *data), void *data)
+{
+    assert(request->on_leave == NULL);
+    request->on_leave = on_leave;
+    request->on_leave_data = data;
+    if (request->raw == NULL || request->raw->version >= 0x200) {
+        return;
+    }
+    h2o_socket_t *socket = socket_of(request);
+    if (http_connection_of(socket) == NULL) {
+        return;
+    }
+    http_connection_of(socket)->watched = request;
+    request->is_watched = true;
+    h2o_socket_dont_read(socket, 1);
+    h2o_socket_read_start(socket, on_readable);
+}
+
+struct upgrade {
+    struct http_request *request;
+    void (*on_upgrade)(struct stream *stream, void *data);
+    void *data;
+};
+
+static void on_upgraded(void *data, h2o_socket_t *socket, size_t request_size)
+{
+    struct upgrade *upgrade = data;
+    struct stream *stream = NULL;
+    if (socket != NULL) {
+        h2o_buffer_consume(&socket->input, request_size);
+        stream = stream_create(upgrade->request->worker->loop, socket);
+    }
+    upgrade->on_upgrade(stream, upgrade->data);
+    http_request_unref(upgrade->request);
+    free(upgrade);
+}
+
+/* Does the comma-separated list hold the word, in any case? */
+static bool list_holds(struct slice list, const char *word)
+{
+    size_t length = strlen(word);
+    for (size_t i = 0; i + length <= list.length; i++) {
+        bool starts = i == 0 || strchr(", \t", list.data[i - 1]) != NULL;
+        bool ends = i + length == list.length || strchr(", \t;", list.data[i + length]) != NULL;
+        if (starts && ends && strncasecmp(list.data + i, word, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Sec-WebSocket-Accept: RFC 6455 section 4.2.2, item 5.4. */
+static void make_accept_key(struct slice key, char out[29])
+{
+    static const char GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char joined[24 + sizeof GUID];
+    unsigned char digest[SHA_DIGEST_LENGTH];
+    memcpy(joined, key.data, 24);
+    memcpy(joined + 24, GUID, sizeof GUID - 1);
+    SHA1((const unsigned char *)joined, 24 + sizeof GUID - 1, digest);
+    h2o_base64_encode(out, digest, sizeof digest, 0);
+}
+
+static bool is_websocket_upgrade(const struct http_request *request)
+{
+    const h2o_req_t *raw = request->raw;
+    struct slice upgrade = {raw->upgrade.base, raw->upgrade.len};
+    return raw->version == 0x101 && slice_equals(http_request_method(request), SLICE("GET")) &&
+           list_holds(upgrade, "websocket") && list_holds(http_request_header(request, "connection"), "upgrade") &&
+           http_request_header(request, "sec-websocket-key").length == 24 &&
+           slice_equals(http_request_header(request, "sec-websocket-version"), SLICE("13"));
+}
+
+bool http_request_upgrade(struct http_request *request, const char *protocol,
+                          void (*on_upgrade)(struct stream *stream, void *data), void *data)
+{
+    if (http_request_is_done(request) || !is_websocket_upgrade(request)) {
+        return false;
+    }
+    h2o_req_t *raw = request->raw;
+    struct upgrade *upgrade = h2o_mem_alloc(sizeof *upgrade);
+    *upgrade = (struct upgrade){http_request_ref(request), on_upgrade, data};
+    char accept_key[29];
+    make_accept_key(http_request_header(request, "sec-websocket-key"), accept_key);
+    stop_watching(request);
+    http_request_add_header(request, "sec-websocket-accept", slice_of(accept_key));
+    if (protocol != NULL) {
+        http_request_add_header(request, "sec-websocket-protocol", slice_of(protocol));
+    }
+    request->is_replied = true;
+    raw->res.status = 101;
+    raw->res.reason = "Switching Protocols";
+    h2o_add_header(&raw->pool, &raw->res.headers, H2O_TOKEN_UPGRADE, NULL, H2O_STRLIT("websocket"));
+    h2o_http1_upgrade(raw, NULL, 0, on_upgraded, upgrade);
+    return true;
+}

@@ -1,0 +1,96 @@
+/* PostgreSQL as the rest sees it: statements over arrays, answered after commit.
+ *
+ * Every statement takes arrays and returns the ordinal of the member as its first column. While a group is on its way to
+ * the database, what arrives waits; then all that waits for one statement goes as one execution, whose rows are handed
+ * back to their members. So a busy server pays the cost of a statement once a group, and an idle one sends at once.
+ * A group that fails is tried again member by member, so that one bad member harms only itself. */
+#ifndef STONECHAT_DB_DB_H
+#define STONECHAT_DB_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loop/loop.h"
+#include "util/slice.h"
+#include "util/status.h"
+#include "util/uuid.h"
+
+enum { DB_PARAMETERS_MAX = 12 };
+
+struct db_statement {
+    const char *name;       /* its name as a prepared statement */
+    const char *parameters; /* a letter a parameter: u uuid, t text, i bigint, b boolean, z timestamptz (µs since 1970) */
+    const char *sql;        /* every $n is an array; the first result column is the member's ordinal, bigint, from 1 */
+};
+
+/* One parameter of one member. */
+struct db_value {
+    bool is_null;
+    struct slice text;
+    struct uuid uuid;
+    int64_t integer; /* also boolean, and time in µs since 1970 */
+};
+
+#define DB_NULL ((struct db_value){.is_null = true})
+#define DB_UUID(value) ((struct db_value){.uuid = (value)})
+#define DB_TEXT(value) ((struct db_value){.text = (value)})
+#define DB_INT(value) ((struct db_value){.integer = (value)})
+
+/* The rows of one member; live inside the callback. Columns count from 0, the ordinal not included. */
+struct db_rows {
+    struct db_result *result; /* shared by the members of the group */
+    int first, count;
+};
+static inline int db_rows_count(const struct db_rows *rows)
+{
+    return rows->count;
+}
+bool db_is_null(const struct db_rows *rows, int row, int column);
+struct slice db_text(const struct db_rows *rows, int row, int column); /* text, json */
+struct uuid db_uuid(const struct db_rows *rows, int row, int column);
+int64_t db_integer(const struct db_rows *rows, int row, int column); /* int2, int4, int8, bool */
+int64_t db_time_us(const struct db_rows *rows, int row, int column); /* timestamptz, in µs since 1970 */
+
+/* One call of a statement: the caller fills and owns it (usually inside its own operation) until `on_done`. */
+struct db_call {
+    const struct db_statement *statement;
+    struct db_value values[DB_PARAMETERS_MAX]; /* what they point at must stay until `on_done` */
+
+    /* May be NULL. After a successful commit, on the thread of the database connection, in commit order. */
+    void (*on_commit)(struct db_call *call, const struct db_rows *rows);
+    /* Exactly once, on the thread that called db_submit: STATUS_OK, STATUS_UNAVAILABLE (database away, queue full),
+     * or STATUS_INTERNAL (logged here). `rows` is NULL unless STATUS_OK. May free the call. */
+    void (*on_done)(struct db_call *call, enum status status, const struct db_rows *rows);
+
+    /* private */
+    struct db_call *next;
+    struct db *db;
+    struct loop *caller;
+    struct loop_task task;
+    struct db_rows rows;
+    enum status status;
+    int attempts;
+};
+
+/* A few connections that belong to one loop. */
+struct db;
+
+struct db_options {
+    const char *url;
+    int connections;
+    int queue_max;                                /* calls that may wait; further ones get STATUS_UNAVAILABLE */
+    const struct db_statement *const *statements; /* prepared on every connection; NULL-terminated */
+    int64_t schema_version;                       /* a connection to another schema is refused */
+};
+
+struct db *db_create(struct loop *loop, const struct db_options *options);
+/* Gives every waiting call STATUS_UNAVAILABLE. */
+void db_destroy(struct db *db);
+
+/* Queues the call. Any thread; `on_done` comes on the loop that is current here, never inside this function. */
+void db_submit(struct db *db, struct loop *caller, struct db_call *call);
+
+/* True while at least one connection is usable. Any thread. */
+bool db_is_available(const struct db *db);
+
+#endif

@@ -1,0 +1,2 @@
+DROP FUNCTION event_append;
+DROP TABLE events;

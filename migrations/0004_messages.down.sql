@@ -1,0 +1,2 @@
+DROP FUNCTION message_mark_read, send_message, message_append;
+DROP TABLE messages;

@@ -1,0 +1,242 @@
+-- Messages: written in groups, numbered 1, 2, 3… within their chat, and read by ranges of those numbers.
+
+-- No foreign keys: message_append, the only writer, holds the lock on the chat and has seen the sender in it; to check
+-- both again would be two more queries a message.
+CREATE TABLE messages (
+    chat_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    id uuid NOT NULL UNIQUE,
+    sender_id uuid NOT NULL,
+    created_at timestamptz NOT NULL,
+    content text NOT NULL,
+    client_id text COLLATE "C",
+    PRIMARY KEY (chat_id, seq)
+);
+CREATE UNIQUE INDEX messages_client ON messages (sender_id, client_id) WHERE client_id IS NOT NULL;
+COMMENT ON TABLE messages IS 'What was written. Rows are never changed: what has been read is in members.';
+COMMENT ON COLUMN messages.seq IS '1, 2, 3… without holes within the chat, so that page p of a history is a range.';
+COMMENT ON COLUMN messages.created_at IS 'Never earlier than the message before it in the chat.';
+COMMENT ON COLUMN messages.client_id IS 'Chosen by the sender''s client: the same one again means the same message.';
+
+CREATE FUNCTION message_append(ids uuid[], senders uuid[], receivers uuid[], chat_ids uuid[], contents text[],
+                               client_ids text[])
+RETURNS TABLE (ord bigint, status text, id uuid, chat_id uuid, seq bigint, sender_id uuid, receiver_id uuid,
+               content text, client_id text, seen boolean, created_at timestamptz, recipient uuid, event_seq bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    -- What is to be written, ordered by chat, then by arrival: index k of each array is one message.
+    w_ord bigint[]; w_id uuid[]; w_chat uuid[]; w_sender uuid[]; w_receiver uuid[]; w_seq bigint[]; w_at timestamptz[];
+    others bigint[]; -- the members that are refused or repeated
+    low uuid; high uuid; low_seq bigint; high_seq bigint; -- the two of a single direct message
+BEGIN
+    -- An idle server sends groups of one. Plain statements over single rows start much faster than those over sets.
+    IF cardinality(ids) = 1 AND (client_ids[1] IS NULL OR NOT EXISTS (
+        SELECT FROM messages r WHERE r.sender_id = senders[1] AND r.client_id = client_ids[1]))
+    THEN
+        UPDATE chats c
+        SET last_seq = c.last_seq + 1, last_message_at = greatest(clock_timestamp(), c.last_message_at),
+            last_id = ids[1], last_sender_id = senders[1], last_client_id = client_ids[1],
+            last_content = CASE WHEN char_length(contents[1]) <= 300 THEN contents[1] END
+        FROM contacts t
+        WHERE t.user_id = senders[1] AND t.contact_id = receivers[1] AND c.id = t.chat_id
+        RETURNING c.id, c.last_seq, c.last_message_at INTO chat_id, seq, created_at;
+        IF FOUND THEN
+            INSERT INTO messages (chat_id, seq, id, sender_id, created_at, content, client_id)
+            VALUES (chat_id, seq, ids[1], senders[1], created_at, contents[1], client_ids[1]);
+            UPDATE members m SET own_after_read = m.own_after_read + 1
+            WHERE m.chat_id = message_append.chat_id AND m.user_id = senders[1];
+
+            low := least(senders[1], receivers[1]);
+            high := greatest(senders[1], receivers[1]);
+            UPDATE users u SET event_seq = u.event_seq + 1 WHERE u.id = low RETURNING u.event_seq INTO low_seq;
+            UPDATE users u SET event_seq = u.event_seq + 1 WHERE u.id = high RETURNING u.event_seq INTO high_seq;
+            INSERT INTO events (user_id, seq, type, chat_id, message_seq, created_at)
+            VALUES (low, low_seq, 'private-message', chat_id, seq, created_at),
+                   (high, high_seq, 'private-message', chat_id, seq, created_at);
+
+            ord := 1; status := 'CREATED'; id := ids[1]; sender_id := senders[1]; receiver_id := receivers[1];
+            seen := false;
+            recipient := low; event_seq := low_seq;
+            RETURN NEXT;
+            recipient := high; event_seq := high_seq;
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    END IF;
+
+    -- 1. Who may write where, and what is there already.
+    SELECT array_agg(v.ord) FILTER (WHERE v.is_new), array_agg(v.id) FILTER (WHERE v.is_new),
+           array_agg(v.chat) FILTER (WHERE v.is_new), array_agg(v.sender) FILTER (WHERE v.is_new),
+           array_agg(v.peer) FILTER (WHERE v.is_new), array_agg(v.ord) FILTER (WHERE NOT v.is_new)
+    INTO w_ord, w_id, w_chat, w_sender, w_receiver, others
+    FROM (
+        SELECT a.*, a.chat IS NOT NULL AND NOT a.is_repeat
+               AND (a.client_id IS NULL OR row_number() OVER (
+                   PARTITION BY a.sender, a.client_id, a.chat IS NULL ORDER BY a.ord) = 1) AS is_new
+        FROM (
+            SELECT q.ord, q.id, q.sender, q.client_id, c.contact_id AS peer, coalesce(c.chat_id, g.chat_id) AS chat,
+                   r.id IS NOT NULL AS is_repeat
+            FROM unnest(ids, senders, receivers, chat_ids, client_ids)
+                WITH ORDINALITY q (id, sender, receiver, chat, client_id, ord)
+            LEFT JOIN chats h ON h.id = q.chat
+            LEFT JOIN contacts c ON c.user_id = q.sender AND c.contact_id = coalesce(q.receiver,
+                CASE q.sender WHEN h.low_id THEN h.high_id WHEN h.high_id THEN h.low_id END)
+            LEFT JOIN members g ON g.chat_id = h.id AND g.user_id = q.sender AND h.kind = 'group'
+            LEFT JOIN messages r ON r.sender_id = q.sender AND r.client_id = q.client_id
+        ) a
+        ORDER BY a.chat, a.ord
+    ) v;
+
+    IF w_ord IS NOT NULL THEN
+        -- 2. The chats are locked and counted up in the order of their ids, and the messages written.
+        WITH counted AS (
+            UPDATE chats c
+            SET last_seq = c.last_seq + d.messages, last_message_at = greatest(clock_timestamp(), c.last_message_at),
+                last_id = w_id[d.last], last_sender_id = w_sender[d.last], last_client_id = client_ids[w_ord[d.last]],
+                last_content = CASE WHEN char_length(contents[w_ord[d.last]]) <= 300 THEN contents[w_ord[d.last]] END
+            FROM (SELECT q.chat, min(q.k) AS first, max(q.k) AS last, count(*) AS messages
+                  FROM unnest(w_chat) WITH ORDINALITY q (chat, k) GROUP BY q.chat ORDER BY q.chat) d
+            WHERE c.id = d.chat
+            RETURNING d.first, d.messages, c.last_seq - d.messages AS before, c.last_message_at AS at
+        ),
+        placed AS (
+            SELECT d.first + n.nth AS k, d.before + n.nth + 1 AS seq, d.at
+            FROM counted d, generate_series(0, d.messages - 1) n (nth)
+        ),
+        written AS (
+            INSERT INTO messages (chat_id, seq, id, sender_id, created_at, content, client_id)
+            SELECT w_chat[p.k], p.seq, w_id[p.k], w_sender[p.k], p.at, contents[w_ord[p.k]], client_ids[w_ord[p.k]]
+            FROM placed p
+        ),
+        own AS (
+            UPDATE members m SET own_after_read = m.own_after_read + d.messages
+            FROM (SELECT q.chat, q.sender, count(*) AS messages FROM unnest(w_chat, w_sender) q (chat, sender)
+                  GROUP BY q.chat, q.sender ORDER BY q.chat, q.sender) d
+            WHERE m.chat_id = d.chat AND m.user_id = d.sender
+        )
+        SELECT array_agg(p.seq ORDER BY p.k), array_agg(p.at ORDER BY p.k) INTO w_seq, w_at FROM placed p;
+
+        -- 3. Every member of the chat is told: their counters in the order of their ids, then the log.
+        RETURN QUERY
+        WITH counted AS (
+            UPDATE users u SET event_seq = u.event_seq + cardinality(d.messages)
+            FROM (SELECT m.user_id, array_agg(q.k ORDER BY q.ord) AS messages
+                  FROM unnest(w_chat, w_ord) WITH ORDINALITY q (chat, ord, k) JOIN members m ON m.chat_id = q.chat
+                  GROUP BY m.user_id ORDER BY m.user_id) d
+            WHERE u.id = d.user_id
+            RETURNING u.id, u.event_seq - cardinality(d.messages) AS before, d.messages
+        ),
+        placed AS (
+            SELECT d.id AS recipient, d.before + n.nth AS seq, n.k
+            FROM counted d, unnest(d.messages) WITH ORDINALITY n (k, nth)
+        ),
+        logged AS (
+            INSERT INTO events (user_id, seq, type, chat_id, message_seq, created_at)
+            SELECT p.recipient, p.seq, 'private-message', w_chat[p.k], w_seq[p.k], w_at[p.k] FROM placed p
+        )
+        SELECT w_ord[p.k], 'CREATED', w_id[p.k], w_chat[p.k], w_seq[p.k], w_sender[p.k], w_receiver[p.k],
+               NULL::text, NULL::text, false, w_at[p.k], p.recipient, p.seq
+        FROM placed p;
+    END IF;
+
+    -- 4. The rest: what was written before, by this group perhaps, and what is refused.
+    IF others IS NOT NULL THEN
+        RETURN QUERY
+        SELECT q.ord, CASE WHEN m.id IS NULL THEN 'FORBIDDEN' ELSE 'OK' END, m.id, m.chat_id, m.seq, m.sender_id,
+               p.user_id, m.content, m.client_id, coalesce(p.read_seq >= m.seq, false), m.created_at,
+               NULL::uuid, NULL::bigint
+        FROM unnest(others) q (ord)
+        LEFT JOIN messages m ON m.sender_id = senders[q.ord] AND m.client_id = client_ids[q.ord]
+        LEFT JOIN chats c ON c.id = m.chat_id AND c.kind = 'direct'
+        LEFT JOIN members p ON p.chat_id = c.id
+            AND p.user_id = CASE c.low_id WHEN m.sender_id THEN c.high_id ELSE c.low_id END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION message_append IS 'Writes messages, each to a receiver or to a chat. Status CREATED, with a row a recipient; OK for a client_id seen before, with the first message; FORBIDDEN.';
+
+CREATE FUNCTION send_message(sender text, receiver text, content text) RETURNS uuid LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    sender_id uuid;
+    receiver_id uuid;
+    message_id uuid := uuid_v7();
+    outcome text;
+BEGIN
+    SELECT u.id INTO sender_id FROM users u WHERE u.username = lower(sender);
+    SELECT u.id INTO receiver_id FROM users u WHERE u.username = lower(receiver);
+    IF sender_id IS NULL THEN
+        RAISE EXCEPTION 'no user is called %', sender USING ERRCODE = 'no_data_found';
+    ELSIF receiver_id IS NULL THEN
+        RAISE EXCEPTION 'no user is called %', receiver USING ERRCODE = 'no_data_found';
+    ELSIF char_length(content) NOT BETWEEN 1 AND 4000 OR content IS NULL THEN
+        RAISE EXCEPTION 'a message has 1 to 4000 characters' USING ERRCODE = 'check_violation';
+    END IF;
+    SELECT a.status INTO outcome
+    FROM message_append(ARRAY[message_id], ARRAY[sender_id], ARRAY[receiver_id], ARRAY[NULL::uuid], ARRAY[content],
+                        ARRAY[NULL::text]) a;
+    IF outcome <> 'CREATED' THEN
+        RAISE EXCEPTION '% and % are not contacts', sender, receiver USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN message_id;
+END
+$$;
+COMMENT ON FUNCTION send_message IS 'For psql and other programs: writes a message by the rules that hold for everybody, and returns its id.';
+
+CREATE FUNCTION message_mark_read(readers uuid[], message_ids uuid[], event_types text[])
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    asked record;
+    was_read bigint;
+    ords bigint[]; statuses text[]; recipients uuid[]; types text[]; payloads text[]; origins boolean[];
+    told uuid[]; outcome text; news text;
+BEGIN
+    -- In the order of the rows that get locked.
+    FOR asked IN
+        SELECT q.ord, q.reader, q.event_type, m.id AS message_id, m.chat_id, m.seq, m.sender_id
+        FROM unnest(readers, message_ids, event_types) WITH ORDINALITY q (reader, message_id, event_type, ord)
+        LEFT JOIN messages m ON m.id = q.message_id
+        ORDER BY m.chat_id, q.reader, q.ord
+    LOOP
+        outcome := 'OK';
+        told := ARRAY[NULL::uuid];
+        news := NULL;
+        IF asked.message_id IS NULL THEN
+            outcome := 'NOT_FOUND';
+        ELSIF asked.sender_id = asked.reader THEN
+            outcome := 'FORBIDDEN';
+        ELSE
+            -- The chat is locked before its members, as a send does.
+            PERFORM FROM chats c WHERE c.id = asked.chat_id FOR NO KEY UPDATE;
+            SELECT m.read_seq INTO was_read FROM members m
+            WHERE m.chat_id = asked.chat_id AND m.user_id = asked.reader FOR NO KEY UPDATE;
+            IF NOT FOUND THEN
+                outcome := 'FORBIDDEN';
+            ELSIF was_read < asked.seq THEN
+                -- Only what is newly read is looked at, so that reading a history costs its length once.
+                UPDATE members m SET read_seq = asked.seq, own_after_read = m.own_after_read - (
+                    SELECT count(*) FROM messages g WHERE g.chat_id = asked.chat_id AND g.sender_id = asked.reader
+                    AND g.seq > was_read AND g.seq <= asked.seq)
+                WHERE m.chat_id = asked.chat_id AND m.user_id = asked.reader;
+                UPDATE chats c SET seen_seq = asked.seq WHERE c.id = asked.chat_id AND c.seen_seq < asked.seq;
+                told := ARRAY[asked.sender_id, asked.reader];
+                news := format('{"messageId":"%s","userId":"%s","readerId":"%s","chatId":"%s","seq":%s}',
+                               asked.message_id, asked.reader, asked.reader, asked.chat_id, asked.seq);
+            END IF;
+        END IF;
+        FOR i IN 1 .. cardinality(told) LOOP
+            ords := ords || asked.ord;
+            statuses := statuses || outcome;
+            recipients := array_append(recipients, told[i]);
+            types := types || asked.event_type;
+            payloads := array_append(payloads, news);
+            origins := origins || false;
+        END LOOP;
+    END LOOP;
+    RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients, types, payloads, origins);
+END
+$$;
+COMMENT ON FUNCTION message_mark_read IS 'Marks a message read, and those before it in its chat. Tells its sender and the reader''s devices, unless it had been read. Status OK, NOT_FOUND, or FORBIDDEN: an own message, or somebody else''s chat.';

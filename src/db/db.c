@@ -1,0 +1,304 @@
+#include "db/db.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connection.h"
+#include "rows.h"
+#include "util/log.h"
+
+/* Calls wait in one queue a statement. At the end of each loop turn every idle connection takes what waits, a group a
+ * statement. A group that fails is split, and its members are tried one at a time; a deadlock or a serialization failure is
+ * tried again, and never shown. */
+
+enum { GROUP_MAX = 64, ATTEMPTS_MAX = 8 };
+
+struct queue {
+    const struct db_statement *statement;
+    struct db_call *first, **last;
+};
+
+struct db {
+    struct loop *loop;
+    struct db_options options;
+    struct connection **connections;
+    struct queue *queues; /* in the order of options.statements */
+    struct queue alone;   /* tried one at a time */
+    int queue_count, waiting;
+    struct loop_deferred dispatch;
+    atomic_int ready;
+};
+
+static void queue_push(struct queue *queue, struct db_call *call)
+{
+    call->next = NULL;
+    *queue->last = call;
+    queue->last = &call->next;
+}
+
+/* Takes up to `max` calls off the front. */
+static struct db_call *queue_take(struct queue *queue, int max, int *ret_count)
+{
+    struct db_call *taken = NULL, **last = &taken;
+    int count = 0;
+    while (queue->first != NULL && count < max) {
+        *last = queue->first;
+        queue->first = queue->first->next;
+        last = &(*last)->next;
+        count++;
+    }
+    *last = NULL;
+    if (queue->first == NULL) {
+        queue->last = &queue->first;
+    }
+    *ret_count = count;
+    return taken;
+}
+
+static void finish(struct db_call *call)
+{
+    struct db_rows rows = call->rows;
+    call->on_done(call, call->status, call->status == STATUS_OK ? &rows : NULL);
+    rows_unref(&rows);
+}
+
+static void on_finish_task(struct loop_task *task)
+{
+    finish((struct db_call *)((char *)task - offsetof(struct db_call, task)));
+}
+
+/* Reports on the caller's thread; directly when that is ours. */
+static void complete(struct db *db, struct db_call *call, enum status status)
+{
+    call->status = status;
+    if (call->caller == db->loop) {
+        finish(call);
+    } else {
+        call->task.run = on_finish_task;
+        loop_post(call->caller, &call->task);
+    }
+}
+
+static void complete_all(struct db *db, struct db_call *calls, enum status status)
+{
+    while (calls != NULL) {
+        struct db_call *call = calls;
+        calls = call->next;
+        complete(db, call, status);
+    }
+}
+
+static void fail_waiting(struct db *db)
+{
+    for (int i = 0; i <= db->queue_count; i++) {
+        struct queue *queue = i < db->queue_count ? &db->queues[i] : &db->alone;
+        int count;
+        struct db_call *calls = queue_take(queue, db->waiting, &count);
+        db->waiting -= count;
+        complete_all(db, calls, STATUS_UNAVAILABLE);
+    }
+}
+
+static void send_group(struct db *db, struct connection *connection, struct queue *queue, int max)
+{
+    struct execution *execution = calloc(1, sizeof *execution);
+    if (execution == NULL) {
+        return; /* they wait for a better moment */
+    }
+    execution->calls = queue_take(queue, max, &execution->count);
+    execution->statement = execution->calls->statement;
+    db->waiting -= execution->count;
+    connection_send(connection, execution);
+}
+
+static void dispatch(struct loop_deferred *deferred)
+{
+    struct db *db = (struct db *)((char *)deferred - offsetof(struct db, dispatch));
+    for (int i = 0; i < db->options.connections && db->waiting > 0; i++) {
+        struct connection *connection = db->connections[i];
+        if (!connection_is_idle(connection)) {
+            continue;
+        }
+        if (db->alone.first != NULL) {
+            send_group(db, connection, &db->alone, 1);
+            continue;
+        }
+        for (int j = 0; j < db->queue_count; j++) {
+            if (db->queues[j].first != NULL && connection_is_ready(connection)) {
+                send_group(db, connection, &db->queues[j], GROUP_MAX);
+            }
+        }
+    }
+}
+
+static void on_ready(void *data)
+{
+    struct db *db = data;
+    if (atomic_fetch_add(&db->ready, 1) == 0) {
+        log_write(LOG_INFO, "database available");
+    }
+    loop_defer(db->loop, &db->dispatch);
+}
+
+static void on_lost(void *data, bool was_ready)
+{
+    struct db *db = data;
+    if (was_ready) {
+        atomic_fetch_sub(&db->ready, 1);
+    }
+    if (atomic_load(&db->ready) == 0) {
+        fail_waiting(db);
+    }
+}
+
+/* Worth another try as it is: the server undid it for somebody else's sake. */
+static bool is_transient(const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return state != NULL && (strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 || strcmp(state, "55P03") == 0);
+}
+
+static void retry_or_fail(struct db *db, struct execution *execution)
+{
+    bool may_retry = execution->count > 1 || is_transient(execution->result);
+    struct db_call *calls = execution->calls;
+    while (calls != NULL) {
+        struct db_call *call = calls;
+        calls = call->next;
+        if (may_retry && call->attempts++ < ATTEMPTS_MAX) {
+            queue_push(&db->alone, call);
+            db->waiting++;
+            continue;
+        }
+        log_write(LOG_ERROR, "statement failed", LOG_STR("statement", call->statement->name),
+                  LOG_STR("error", PQresultErrorField(execution->result, PG_DIAG_MESSAGE_PRIMARY)),
+                  LOG_STR("sqlstate", PQresultErrorField(execution->result, PG_DIAG_SQLSTATE)));
+        complete(db, call, STATUS_INTERNAL);
+    }
+    PQclear(execution->result);
+}
+
+static void succeed(struct db *db, struct execution *execution)
+{
+    if (!rows_distribute(execution->result, execution->calls, execution->count)) {
+        complete_all(db, execution->calls, STATUS_INTERNAL);
+        return;
+    }
+    for (struct db_call *call = execution->calls; call != NULL; call = call->next) {
+        if (call->on_commit != NULL) {
+            call->on_commit(call, &call->rows);
+        }
+    }
+    complete_all(db, execution->calls, STATUS_OK);
+}
+
+static void on_executed(void *data, struct execution *execution)
+{
+    struct db *db = data;
+    if (execution->result == NULL) {
+        complete_all(db, execution->calls, STATUS_UNAVAILABLE);
+    } else if (PQresultStatus(execution->result) == PGRES_TUPLES_OK) {
+        succeed(db, execution);
+    } else {
+        retry_or_fail(db, execution);
+    }
+    free(execution);
+    loop_defer(db->loop, &db->dispatch);
+}
+
+static const struct connection_callbacks CALLBACKS = {on_ready, on_lost, on_executed};
+
+struct db *db_create(struct loop *loop, const struct db_options *options)
+{
+    struct db *db = calloc(1, sizeof *db);
+    if (db == NULL) {
+        return NULL;
+    }
+    db->loop = loop;
+    db->options = *options;
+    db->dispatch.run = dispatch;
+    db->alone.last = &db->alone.first;
+    while (options->statements[db->queue_count] != NULL) {
+        db->queue_count++;
+    }
+    db->queues = calloc((size_t)db->queue_count, sizeof *db->queues);
+    db->connections = calloc((size_t)options->connections, sizeof(struct connection *));
+    if (db->queues == NULL || db->connections == NULL) {
+        db_destroy(db);
+        return NULL;
+    }
+    for (int i = 0; i < db->queue_count; i++) {
+        db->queues[i].statement = options->statements[i];
+        db->queues[i].last = &db->queues[i].first;
+    }
+    for (int i = 0; i < options->connections; i++) {
+        db->connections[i] = connection_create(loop, &db->options, &CALLBACKS, db);
+        if (db->connections[i] == NULL) {
+            db_destroy(db);
+            return NULL;
+        }
+    }
+    return db;
+}
+
+void db_destroy(struct db *db)
+{
+    if (db == NULL) {
+        return;
+    }
+    atomic_store(&db->ready, 0);
+    for (int i = 0; db->connections != NULL && i < db->options.connections; i++) {
+        connection_destroy(db->connections[i]);
+    }
+    fail_waiting(db);
+    free(db->connections);
+    free(db->queues);
+    free(db);
+}
+
+static struct queue *queue_of(struct db *db, const struct db_statement *statement)
+{
+    for (int i = 0; i < db->queue_count; i++) {
+        if (db->queues[i].statement == statement) {
+            return &db->queues[i];
+        }
+    }
+    assert(!"a statement that was not prepared");
+    return NULL;
+}
+
+static void enqueue(struct loop_task *task)
+{
+    struct db_call *call = (struct db_call *)((char *)task - offsetof(struct db_call, task));
+    struct db *db = call->db;
+    if (!db_is_available(db) || db->waiting >= db->options.queue_max) {
+        complete(db, call, STATUS_UNAVAILABLE);
+        return;
+    }
+    queue_push(queue_of(db, call->statement), call);
+    db->waiting++;
+    loop_defer(db->loop, &db->dispatch);
+}
+
+void db_submit(struct db *db, struct loop *caller, struct db_call *call)
+{
+    assert(call->statement != NULL && call->on_done != NULL);
+    call->db = db;
+    call->caller = caller;
+    call->rows = (struct db_rows){0};
+    call->attempts = 0;
+    call->task.run = enqueue;
+    if (caller == db->loop && db_is_available(db) && db->waiting < db->options.queue_max) {
+        enqueue(&call->task);
+    } else {
+        loop_post(db->loop, &call->task);
+    }
+}
+
+bool db_is_available(const struct db *db)
+{
+    return atomic_load(&((struct db *)db)->ready) > 0;
+}

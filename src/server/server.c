@@ -1,0 +1,282 @@
+#include "server/server.h"
+
+#include <errno.h>
+#include <h2o.h>
+#include <h2o/http1.h>
+#include <h2o/http2.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "http/h2o_http.h"
+#include "loop/h2o_loop.h"
+#include "tls.h"
+#include "util/log.h"
+
+/* A lane is what libh2o needs for one worker: a context, a listener of its own (SO_REUSEPORT) and the connections that it
+ * accepted. Stopping is the same on each lane: close the listener, tell everybody, and leave the loop when the last
+ * connection has gone or time is up. */
+
+enum { BACKLOG = 4096, ACCEPTS_A_TURN = 32, DRAIN_STEP_MS = 20, SHUTDOWN_GRACE_MS = 1200 };
+
+struct lane {
+    struct server *server;
+    struct server_worker *worker;
+    h2o_context_t context;
+    h2o_accept_ctx_t accept;
+    h2o_socket_t *listener;
+    struct http_connections connections;
+    struct loop_task stop;
+    struct timer drain;
+    uint64_t drain_until_ms, polite_until_ms;
+    bool is_clean;
+    pthread_t thread;
+    int fd;
+};
+
+struct server {
+    struct server_options options;
+    h2o_globalconf_t config;
+    h2o_hostconf_t *host;
+    h2o_handler_t *handler;
+    SSL_CTX *tls;
+    struct lane *lanes;
+    int count, port;
+};
+
+static void configure(struct server *server)
+{
+    h2o_config_init(&server->config);
+    server->config.server_name = h2o_iovec_init(NULL, 0);
+    server->config.max_request_entity_size = server->options.max_body_bytes;
+    uint64_t timeout_ms = (uint64_t)server->options.request_timeout_s * 1000;
+    server->config.http1.req_timeout = timeout_ms;
+    server->config.http2.idle_timeout = timeout_ms;
+    server->config.http2.max_concurrent_requests_per_connection = 100;
+    server->host = h2o_config_register_host(&server->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    server->handler = http_install(h2o_config_register_path(server->host, "/", 0));
+}
+
+/* A listening socket on the address; with port 0 the first one finds a port for all. */
+static int open_listener(const struct addrinfo *address, int port)
+{
+    struct sockaddr_storage name;
+    memcpy(&name, address->ai_addr, address->ai_addrlen);
+    if (name.ss_family == AF_INET6) {
+        ((struct sockaddr_in6 *)&name)->sin6_port = htons((uint16_t)port);
+    } else {
+        ((struct sockaddr_in *)&name)->sin_port = htons((uint16_t)port);
+    }
+    int one = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
+        bind(fd, (struct sockaddr *)&name, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    getsockname(fd, (struct sockaddr *)&name, &length);
+    return ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
+                                            : ((struct sockaddr_in *)&name)->sin_port);
+}
+
+/* Another process on the port must not share it unnoticed: SO_REUSEPORT would let it in. */
+static bool is_port_taken(const struct addrinfo *address)
+{
+    int one = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    bool is_taken = bind(fd, address->ai_addr, address->ai_addrlen) != 0 && errno == EADDRINUSE;
+    close(fd);
+    return is_taken;
+}
+
+static bool open_listeners(struct server *server)
+{
+    char port[16];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    struct addrinfo *address = NULL;
+    snprintf(port, sizeof port, "%d", server->options.port);
+    int error = getaddrinfo(server->options.host, port, &hints, &address);
+    if (error != 0) {
+        log_write(LOG_ERROR, "HOST is not an address to listen on", LOG_STR("host", server->options.host),
+                  LOG_STR("reason", gai_strerror(error)));
+        return false;
+    }
+    bool good = server->options.port == 0 || !is_port_taken(address);
+    errno = EADDRINUSE;
+    server->port = server->options.port;
+    for (int i = 0; good && i < server->count; i++) {
+        server->lanes[i].fd = open_listener(address, server->port);
+        good = server->lanes[i].fd >= 0;
+        server->port = good ? port_of(server->lanes[i].fd) : server->port;
+    }
+    if (!good) {
+        log_write(LOG_ERROR, "cannot listen: set PORT to a free one", LOG_STR("host", server->options.host),
+                  LOG_INT("port", server->port), LOG_STR("reason", strerror(errno)));
+    }
+    freeaddrinfo(address);
+    return good;
+}
+
+static void on_accept(h2o_socket_t *listener, const char *error)
+{
+    struct lane *lane = listener->data;
+    if (error != NULL) {
+        return;
+    }
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
+        if (socket == NULL) {
+            return;
+        }
+        http_connection_attach(&lane->connections, socket);
+        h2o_accept(&lane->accept, socket);
+    }
+}
+
+static void start_lane(struct lane *lane)
+{
+    struct server *server = lane->server;
+    h2o_loop_t *loop = loop_h2o(lane->worker->loop);
+    h2o_context_init(&lane->context, loop, &server->config);
+    http_bind(&lane->context, server->handler, &lane->worker->http);
+    lane->accept = (h2o_accept_ctx_t){.ctx = &lane->context, .hosts = server->config.hosts, .ssl_ctx = server->tls};
+    lane->listener = h2o_evloop_socket_create(loop, lane->fd, H2O_SOCKET_FLAG_DONT_READ);
+    lane->listener->data = lane;
+    h2o_socket_read_start(lane->listener, on_accept);
+}
+
+struct server *server_create(const struct server_options *options, struct server_worker *workers, int count)
+{
+    struct server *server = h2o_mem_alloc(sizeof *server);
+    *server = (struct server){.options = *options, .count = count};
+    server->lanes = h2o_mem_alloc(sizeof(struct lane) * (size_t)count);
+    memset(server->lanes, 0, sizeof(struct lane) * (size_t)count);
+    configure(server);
+    for (int i = 0; i < count; i++) {
+        server->lanes[i].server = server;
+        server->lanes[i].worker = &workers[i];
+        server->lanes[i].fd = -1;
+    }
+    bool has_tls = options->tls_cert != NULL;
+    server->tls = has_tls ? tls_create(options->tls_cert, options->tls_key) : NULL;
+    if ((has_tls && server->tls == NULL) || !open_listeners(server)) {
+        server_destroy(server);
+        return NULL;
+    }
+    for (int i = 0; i < count; i++) {
+        start_lane(&server->lanes[i]);
+    }
+    return server;
+}
+
+int server_port(const struct server *server)
+{
+    return server->port;
+}
+
+/* Looks again and again whether the last connection has gone; libh2o's own farewell takes a second. */
+static void on_drain(struct timer *timer)
+{
+    struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, drain));
+    struct loop *loop = lane->worker->loop;
+    uint64_t now_ms = loop_now_ms(loop);
+    if (lane->connections.count > 0 && now_ms < lane->drain_until_ms) {
+        if (now_ms >= lane->polite_until_ms) {
+            http_connections_shutdown(&lane->connections);
+        }
+        loop_timer_start(loop, &lane->drain, DRAIN_STEP_MS);
+        return;
+    }
+    lane->is_clean = lane->connections.count == 0;
+    loop_stop(loop);
+}
+
+static void on_stop(struct loop_task *task)
+{
+    struct lane *lane = (struct lane *)((char *)task - offsetof(struct lane, stop));
+    h2o_socket_close(lane->listener);
+    lane->listener = NULL;
+    if (lane->worker->on_stop != NULL) {
+        lane->worker->on_stop(lane->worker);
+    }
+    h2o_context_request_shutdown(&lane->context);
+    uint64_t now_ms = loop_now_ms(lane->worker->loop);
+    lane->drain_until_ms = now_ms + (uint64_t)lane->server->options.drain_s * 1000;
+    lane->polite_until_ms = now_ms + SHUTDOWN_GRACE_MS;
+    lane->drain.on_fire = on_drain;
+    loop_timer_start(lane->worker->loop, &lane->drain, DRAIN_STEP_MS);
+}
+
+static void *run_lane(void *data)
+{
+    struct lane *lane = data;
+    loop_run(lane->worker->loop);
+    return NULL;
+}
+
+static void wait_for_signal(void)
+{
+    sigset_t signals;
+    int number;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    while (sigwait(&signals, &number) != 0) {
+    }
+    log_write(LOG_INFO, "stopping", LOG_STR("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
+}
+
+bool server_run(struct server *server)
+{
+    bool is_clean = true;
+    for (int i = 0; i < server->count; i++) {
+        if (pthread_create(&server->lanes[i].thread, NULL, run_lane, &server->lanes[i]) != 0) {
+            h2o_fatal("a thread cannot be started");
+        }
+    }
+    wait_for_signal();
+    for (int i = 0; i < server->count; i++) {
+        server->lanes[i].stop.run = on_stop;
+        loop_post(server->lanes[i].worker->loop, &server->lanes[i].stop);
+    }
+    for (int i = 0; i < server->count; i++) {
+        pthread_join(server->lanes[i].thread, NULL);
+        is_clean = is_clean && server->lanes[i].is_clean;
+    }
+    return is_clean;
+}
+
+void server_destroy(struct server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    for (int i = 0; i < server->count; i++) {
+        struct lane *lane = &server->lanes[i];
+        if (lane->listener != NULL) {
+            h2o_socket_close(lane->listener);
+        } else if (lane->fd >= 0 && lane->context.loop == NULL) {
+            close(lane->fd);
+        }
+        if (lane->context.loop != NULL) {
+            h2o_timeout_unlink(&lane->context.http2._graceful_shutdown_timeout);
+            h2o_context_dispose(&lane->context);
+        }
+    }
+    h2o_config_dispose(&server->config);
+    SSL_CTX_free(server->tls);
+    free(server->lanes);
+    free(server);
+}

@@ -84,7 +84,7 @@ BEGIN
         IF asked.sender = asked.receiver THEN
             status := 'SELF';
         ELSIF sender_name IS NULL OR NOT EXISTS (SELECT FROM users u WHERE u.id = asked.receiver) THEN
-            status := 'NOT_FOUND';
+            status := 'NO_SUCH_USER';
         ELSIF EXISTS (SELECT FROM contacts c WHERE c.user_id = asked.sender AND c.contact_id = asked.receiver) THEN
             status := 'ALREADY_FRIENDS';
         ELSE
@@ -111,7 +111,7 @@ BEGIN
         array_fill(false, ARRAY[cardinality(ords)]));
 END
 $$;
-COMMENT ON FUNCTION friend_request_send IS 'Status OK, SELF, NOT_FOUND, ALREADY_FRIENDS, ALREADY_SENT or ALREADY_RECEIVED.';
+COMMENT ON FUNCTION friend_request_send IS 'Status OK, SELF, NO_SUCH_USER, ALREADY_FRIENDS, ALREADY_SENT or ALREADY_RECEIVED.';
 
 CREATE FUNCTION contact_make(one uuid, other uuid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -215,10 +215,10 @@ BEGIN
     LOOP
         ord := asked.ord;
         DELETE FROM contacts c WHERE c.user_id = asked.low AND c.contact_id = asked.high;
-        status := CASE WHEN FOUND THEN 'OK' ELSE 'NOT_FOUND' END;
+        status := CASE WHEN FOUND THEN 'OK' ELSE 'NO_SUCH_CONTACT' END;
         DELETE FROM contacts c WHERE c.user_id = asked.high AND c.contact_id = asked.low;
         RETURN NEXT;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION contact_remove IS 'Both directions; the chat and its messages stay. Status OK or NOT_FOUND.';
+COMMENT ON FUNCTION contact_remove IS 'Both directions; the chat and its messages stay. Status OK or NO_SUCH_CONTACT.';

@@ -1,5 +1,5 @@
-/* What is served: the tables of routes, the paths that are served otherwise, and the rules for all of them. main fills one
- * site for the process, and one http_worker a thread. */
+/* What is served: the tables of routes, the paths that are served otherwise, and the rules for all of them. main fills
+ * one site for the process, and one http_worker a thread. */
 #ifndef STONECHAT_HTTP_SITE_H
 #define STONECHAT_HTTP_SITE_H
 
@@ -16,10 +16,10 @@ struct http_mount {
 };
 
 struct http_site {
-    const struct operation *const *routes; /* tables that end with a row whose name is NULL; the list ends with NULL */
-    const struct http_mount *mounts;       /* ends with a row whose path is NULL; asked after the routes */
-    char *const *allowed_origins;          /* NULL-terminated; "*" allows every origin */
-    size_t max_body_bytes;                 /* of the body of an exchange */
+    const struct operation *const *routes;  /* tables that end with a row whose name is NULL; the list ends with NULL */
+    const struct http_mount *const *mounts; /* tables that end with a row whose path is NULL; the list ends with NULL */
+    char *const *allowed_origins;           /* NULL-terminated; "*" allows every origin */
+    size_t max_body_bytes;                  /* of the body of an exchange */
 };
 
 /* One thread's view of the site. The members are main's to set; handlers read them. */

@@ -1,0 +1,11 @@
+/* Every statement of the program. A connection prepares all of them when it is made, so that a statement the database
+ * does not know is met at the start. */
+#ifndef STONECHAT_REPOSITORY_STATEMENTS_H
+#define STONECHAT_REPOSITORY_STATEMENTS_H
+
+#include "db/db.h"
+
+/* For db_options.statements. Calls that wait are sent in this order of statements. */
+extern const struct db_statement *const REPOSITORY_STATEMENTS[];
+
+#endif

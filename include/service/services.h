@@ -1,0 +1,51 @@
+/* What the services of one worker stand on, and how every service tells its outcome. A service knows neither HTTP nor
+ * sockets: it is asked by an actor, and tells once how it ended. */
+#ifndef STONECHAT_SERVICE_SERVICES_H
+#define STONECHAT_SERVICE_SERVICES_H
+
+#include "auth/password.h"
+#include "auth/token.h"
+#include "loop/loop.h"
+#include "realtime/hub.h"
+#include "realtime/presence.h"
+#include "util/config.h"
+
+struct db;
+
+/* One a worker, filled by main. */
+struct services {
+    struct loop *loop;
+    struct db *db;          /* this worker's connections: for all that is not published */
+    struct db *append;      /* the process's connection for what is published, so that there is one order */
+    struct hub *hub;        /* this worker's */
+    struct hub *append_hub; /* of the worker on whose thread `append` lives: its commits are published here */
+    struct presence *presence;
+    struct password_pool *passwords;
+    const struct token_key *token_key;
+    const struct config *config;
+};
+
+/* Can they do their work: is the database there? Any thread. */
+bool services_are_ready(const struct services *services);
+
+/* Who asks. */
+struct actor {
+    struct uuid id;
+    const char *username;
+    uint64_t origin; /* the session that asks, 0 for HTTP: it is not told of its own actions */
+};
+
+/* How it ended; lives inside the callback. */
+struct outcome {
+    enum status status;
+    const char *message;     /* of a failure, for people; NULL: the status's own */
+    const char *name;        /* of success: the name of `json` in an ack; NULL: its members are the ack's own */
+    struct slice json;       /* the data */
+    struct slice pagination; /* a JSON object, empty for none */
+};
+
+/* Called exactly once, on the worker's thread, perhaps before the service's function returns. What was passed to that
+ * function by reference must stay until then. */
+typedef void on_outcome(void *data, const struct outcome *outcome);
+
+#endif

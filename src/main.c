@@ -1,0 +1,271 @@
+/* Wiring only: the settings, what all workers share, then each worker with what is its own; the server runs until it is
+ * told to stop, and everything goes in the opposite order. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "api/docs.h"
+#include "api/health.h"
+#include "api/routes.h"
+#include "realtime/client.h"
+#include "repository/statements.h"
+#include "server/server.h"
+#include "service/announce.h"
+#include "service/calls.h"
+#include "util/log.h"
+#include "util/version.h"
+
+enum { TOKEN_CACHE_SLOTS = 4096 };
+
+/* What belongs to one thread. `services` comes first: it is the context of what the thread serves. */
+struct worker {
+    struct services services;
+    struct client_worker clients;
+    struct sio_server *sockets;
+    struct presence_worker *presence;
+};
+
+/* What belongs to the process. */
+struct program {
+    struct config config;
+    struct token_key *token_key;
+    struct password_pool *passwords;
+    struct presence *presence;
+    struct sio_group *socket_group;
+    struct db *append; /* on the first worker's loop */
+    struct call_supervisor *call_supervisor;
+    struct http_site site;
+    struct server *server;
+    struct worker *workers;
+    struct server_worker *server_workers;
+    struct hub **hubs;
+    int count;
+};
+
+/* --- the paths that are no exchanges --- */
+
+static void handle_socket(struct http_request *request, struct http_worker *http)
+{
+    sio_server_handle(((struct worker *)http->context)->sockets, request);
+}
+
+static const struct http_mount SOCKET_MOUNTS[] = {{"/socket.io/", handle_socket}, {0}};
+static const struct http_mount *const MOUNTS[] = {SOCKET_MOUNTS, health_mounts, docs_mounts, NULL};
+
+/* --- what all share --- */
+
+static bool create_shared(struct program *program)
+{
+    const struct config *config = &program->config;
+    program->count = config->workers;
+    program->workers = calloc((size_t)program->count, sizeof *program->workers);
+    program->server_workers = calloc((size_t)program->count, sizeof *program->server_workers);
+    program->hubs = calloc((size_t)program->count, sizeof(struct hub *));
+    program->token_key = token_key_create(slice_of(config->jwt_secret));
+    program->passwords = password_pool_create(&(struct password_options){
+        .memory_kib = (uint32_t)config->argon2_memory_kib,
+        .iterations = (uint32_t)config->argon2_iterations,
+        .parallelism = (uint32_t)config->argon2_parallelism,
+        .threads = (unsigned)config->argon2_threads,
+        .queue_max = (size_t)config->argon2_queue_max,
+    });
+    program->presence = presence_create((uint32_t)config->presence_grace_ms);
+    program->socket_group = sio_group_create(program->count);
+    program->site = (struct http_site){.routes = API_ROUTES,
+                                       .mounts = MOUNTS,
+                                       .allowed_origins = config->allowed_origins,
+                                       .max_body_bytes = (size_t)config->max_body_bytes};
+    return program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
+           program->token_key != NULL && program->passwords != NULL && program->presence != NULL &&
+           program->socket_group != NULL && docs_load(config->share_dir);
+}
+
+static void destroy_shared(struct program *program)
+{
+    docs_unload();
+    sio_group_destroy(program->socket_group);
+    presence_destroy(program->presence);
+    token_key_destroy(program->token_key);
+    free(program->hubs);
+    free(program->server_workers);
+    free(program->workers);
+}
+
+/* --- what is each worker's --- */
+
+static struct db *connect_database(const struct program *program, struct loop *loop, int connections)
+{
+    const struct config *config = &program->config;
+    return db_create(loop, &(struct db_options){.url = config->database_url,
+                                                .connections = connections,
+                                                .queue_max = config->db_queue_max,
+                                                .statements = REPOSITORY_STATEMENTS,
+                                                .schema_version = STONECHAT_SCHEMA_VERSION});
+}
+
+static struct sio_server *create_sockets(struct program *program, int index)
+{
+    const struct config *config = &program->config;
+    struct worker *worker = &program->workers[index];
+    worker->clients = (struct client_worker){.events = API_EVENTS,
+                                             .hub = worker->services.hub,
+                                             .tokens = program->server_workers[index].http.tokens,
+                                             .context = &worker->services};
+    return sio_server_create(program->socket_group, index, worker->services.loop,
+                             &(struct sio_options){.path = "/socket.io/",
+                                                   .ping_interval_ms = (uint32_t)config->ping_interval_ms,
+                                                   .ping_timeout_ms = (uint32_t)config->ping_timeout_ms,
+                                                   .connect_timeout_ms = (uint32_t)config->connect_timeout_ms,
+                                                   .max_payload_bytes = (uint32_t)config->max_payload_bytes,
+                                                   .send_queue_max_bytes = (uint32_t)config->send_queue_max_bytes,
+                                                   .namespaces = CLIENT_NAMESPACES,
+                                                   .context = &worker->clients});
+}
+
+static void on_stop(struct server_worker *server_worker)
+{
+    sio_server_close_all(((struct worker *)server_worker->http.context)->sockets);
+}
+
+static int count_sockets(struct server_worker *server_worker)
+{
+    return sio_server_session_count(((struct worker *)server_worker->http.context)->sockets);
+}
+
+static bool create_worker(struct program *program, int index)
+{
+    struct worker *worker = &program->workers[index];
+    struct services *services = &worker->services;
+    struct server_worker *server_worker = &program->server_workers[index];
+    *services = (struct services){.loop = loop_create(),
+                                  .presence = program->presence,
+                                  .passwords = program->passwords,
+                                  .token_key = program->token_key,
+                                  .config = &program->config};
+    if (services->loop == NULL) {
+        return false;
+    }
+    services->hub = program->hubs[index] = hub_create(services->loop, program->hubs, index, program->count);
+    services->db = connect_database(program, services->loop, program->config.db_connections);
+    if (index == 0) {
+        program->append = connect_database(program, services->loop, 1);
+    }
+    services->append = program->append;
+    services->append_hub = program->hubs[0];
+    if (services->hub == NULL || services->db == NULL || services->append == NULL) {
+        return false;
+    }
+    worker->presence = presence_watch(program->presence, services->loop, services->hub, announce_presence, services);
+    *server_worker =
+        (struct server_worker){.loop = services->loop,
+                               .http = {.site = &program->site,
+                                        .loop = services->loop,
+                                        .tokens = token_cache_create(program->token_key, TOKEN_CACHE_SLOTS),
+                                        .context = services},
+                               .on_stop = on_stop,
+                               .count_open = count_sockets};
+    worker->sockets = create_sockets(program, index);
+    return worker->presence != NULL && server_worker->http.tokens != NULL && worker->sockets != NULL;
+}
+
+static bool create_workers(struct program *program)
+{
+    for (int i = 0; i < program->count; i++) {
+        if (!create_worker(program, i)) {
+            return false;
+        }
+    }
+    program->call_supervisor = calls_supervise(&program->workers[0].services);
+    return program->call_supervisor != NULL;
+}
+
+/* The loops have ended: first whoever waits is told, then what they stood on goes. */
+static void destroy_workers(struct program *program)
+{
+    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+        sio_server_destroy(program->workers[i].sockets);
+    }
+    password_pool_destroy(program->passwords);
+    db_destroy(program->append);
+    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+        db_destroy(program->workers[i].services.db);
+    }
+    server_destroy(program->server);
+    calls_supervisor_destroy(program->call_supervisor);
+    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+        loop_destroy(program->workers[i].services.loop);
+    }
+    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+        presence_unwatch(program->workers[i].presence);
+        hub_destroy(program->workers[i].services.hub);
+        token_cache_destroy(program->server_workers[i].http.tokens);
+    }
+}
+
+/* --- the process --- */
+
+/* Threads inherit the mask: signals go to main, which waits for them. */
+static void block_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+}
+
+/* Every socket is a descriptor: as many as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool run(struct program *program)
+{
+    const struct config *config = &program->config;
+    if (!create_shared(program) || !create_workers(program)) {
+        log_write(LOG_ERROR, "cannot start: out of memory or threads");
+        return false;
+    }
+    program->server = server_create(&(struct server_options){.host = config->host,
+                                                             .port = config->port,
+                                                             .tls_cert = config->tls_cert,
+                                                             .tls_key = config->tls_key,
+                                                             .max_body_bytes = (size_t)config->max_body_bytes,
+                                                             .request_timeout_s = config->request_timeout_seconds,
+                                                             .drain_s = config->drain_seconds},
+                                    program->server_workers, program->count);
+    if (program->server == NULL) {
+        return false;
+    }
+    log_write(LOG_INFO, "listening", LOG_STR("version", STONECHAT_VERSION), LOG_STR("host", config->host),
+              LOG_INT("port", server_port(program->server)), LOG_INT("workers", program->count),
+              LOG_STR("environment", config_env_name(config->stonechat_env)));
+    bool is_clean = server_run(program->server);
+    log_write(is_clean ? LOG_INFO : LOG_WARN, is_clean ? "stopped" : "stopped; some connections were cut");
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct program program = {0};
+    int exit_status;
+    if (!config_start(argc, argv, &program.config, &exit_status)) {
+        return exit_status;
+    }
+    log_configure(program.config.log_level, program.config.log_format);
+    block_signals();
+    raise_descriptor_limit();
+    bool good = run(&program);
+    destroy_workers(&program);
+    destroy_shared(&program);
+    config_dispose(&program.config);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}

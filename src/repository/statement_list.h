@@ -1,0 +1,41 @@
+/* The statements, each defined in the file of its model. Private to repository. */
+#ifndef STONECHAT_REPOSITORY_STATEMENT_LIST_H
+#define STONECHAT_REPOSITORY_STATEMENT_LIST_H
+
+#include "db/db.h"
+
+/* In the order in which what waits is sent: a call is started before its signals are let through. */
+#define STATEMENTS(X)                                                                                                  \
+    X(USER_FIND)                                                                                                       \
+    X(USER_SEARCH)                                                                                                     \
+    X(USER_REGISTER)                                                                                                   \
+    X(USER_FIND_CREDENTIALS)                                                                                           \
+    X(USER_LOGIN_FAILED)                                                                                               \
+    X(USER_LOGIN_SUCCEEDED)                                                                                            \
+    X(USER_CHANGE_HASH)                                                                                                \
+    X(FRIEND_REQUEST_SEND)                                                                                             \
+    X(FRIEND_REQUEST_ACCEPT)                                                                                           \
+    X(FRIEND_REQUEST_REJECT)                                                                                           \
+    X(CONTACT_REMOVE)                                                                                                  \
+    X(CONTACT_LIST)                                                                                                    \
+    X(CONTACT_LIST_IDS)                                                                                                \
+    X(CONTACT_CHECK)                                                                                                   \
+    X(CONTACT_WENT_OFFLINE)                                                                                            \
+    X(MESSAGE_APPEND)                                                                                                  \
+    X(MESSAGE_MARK_READ)                                                                                               \
+    X(MESSAGE_LIST)                                                                                                    \
+    X(CHAT_LIST)                                                                                                       \
+    X(CALL_START)                                                                                                      \
+    X(CALL_ANSWER)                                                                                                     \
+    X(CALL_CHECK)                                                                                                      \
+    X(CALL_END)                                                                                                        \
+    X(CALL_EXPIRE)                                                                                                     \
+    X(CALL_ABANDON)                                                                                                    \
+    X(CALL_LIST_ACTIVE)                                                                                                \
+    X(CALL_LIST)
+
+#define X(name) extern const struct db_statement STATEMENT_##name;
+STATEMENTS(X)
+#undef X
+
+#endif

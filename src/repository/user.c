@@ -1,0 +1,119 @@
+#include "repository/user.h"
+
+#include "statement_list.h"
+
+const struct db_statement STATEMENT_USER_FIND = {
+    "user_find", "u",
+    "SELECT q.ord, u.id, u.username, u.last_seen_at"
+    " FROM unnest($1::uuid[]) WITH ORDINALITY q (id, ord) JOIN users u ON u.id = q.id"};
+
+/* Names are of characters below 0x7f, so that this byte ends the range of a prefix. */
+const struct db_statement STATEMENT_USER_SEARCH = {
+    "user_search", "uti",
+    "SELECT q.ord, f.* FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY q (self, prefix, max, ord)"
+    " CROSS JOIN LATERAL (SELECT u.id, u.username, u.last_seen_at FROM users u"
+    "  WHERE u.username >= lower(q.prefix) COLLATE \"C\" AND u.username < (lower(q.prefix) || chr(127)) COLLATE \"C\""
+    "  AND u.id <> q.self ORDER BY u.username LIMIT q.max) f"};
+
+const struct db_statement STATEMENT_USER_REGISTER = {
+    "user_register", "uttut",
+    "SELECT ord, status FROM register_user($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[])"};
+
+const struct db_statement STATEMENT_USER_FIND_CREDENTIALS = {
+    "user_find_credentials", "t",
+    "SELECT q.ord, u.id, u.password_hash, coalesce(f.locked_until > now(), false)"
+    " FROM unnest($1::text[]) WITH ORDINALITY q (name, ord)"
+    " LEFT JOIN users u ON u.username = q.name COLLATE \"C\""
+    " LEFT JOIN login_failures f ON f.username = q.name COLLATE \"C\""};
+
+const struct db_statement STATEMENT_USER_LOGIN_FAILED = {
+    "user_login_failed", "tii", "SELECT ord, failures FROM login_failed($1::text[], $2::bigint[], $3::bigint[])"};
+
+const struct db_statement STATEMENT_USER_LOGIN_SUCCEEDED = {
+    "user_login_succeeded", "tuut",
+    "SELECT ord, status FROM login_succeeded($1::text[], $2::uuid[], $3::uuid[], $4::text[])"};
+
+const struct db_statement STATEMENT_USER_CHANGE_HASH = {
+    "user_change_hash", "utt",
+    "UPDATE users u SET password_hash = q.new FROM (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])"
+    "  WITH ORDINALITY q (id, old, new, ord) ORDER BY q.id) q"
+    " WHERE u.id = q.id AND u.password_hash = q.old RETURNING q.ord"};
+
+struct user user_decode(const struct db_rows *rows, int row, int column)
+{
+    bool has_last_seen = !db_is_null(rows, row, column + 2);
+    return (struct user){.id = db_uuid(rows, row, column),
+                         .username = db_text(rows, row, column + 1),
+                         .has_last_seen = has_last_seen,
+                         .last_seen_us = has_last_seen ? db_time_us(rows, row, column + 2) : 0};
+}
+
+void user_find(struct db_call *call, struct uuid id)
+{
+    call->statement = &STATEMENT_USER_FIND;
+    call->values[0] = DB_UUID(id);
+}
+
+void user_search(struct db_call *call, struct uuid self, struct slice prefix, int64_t max)
+{
+    call->statement = &STATEMENT_USER_SEARCH;
+    call->values[0] = DB_UUID(self);
+    call->values[1] = DB_TEXT(prefix);
+    call->values[2] = DB_INT(max);
+}
+
+/* A text that did not come is NULL. */
+static struct db_value optional_text(struct slice text)
+{
+    return text.length > 0 ? DB_TEXT(text) : DB_NULL;
+}
+
+void user_register(struct db_call *call, const struct user_registration *registration)
+{
+    call->statement = &STATEMENT_USER_REGISTER;
+    call->values[0] = DB_UUID(registration->id);
+    call->values[1] = DB_TEXT(registration->username);
+    call->values[2] = DB_TEXT(registration->password_hash);
+    call->values[3] = DB_UUID(registration->login_id);
+    call->values[4] = optional_text(registration->device);
+}
+
+void user_find_credentials(struct db_call *call, struct slice username)
+{
+    call->statement = &STATEMENT_USER_FIND_CREDENTIALS;
+    call->values[0] = DB_TEXT(username);
+}
+
+struct user_credentials user_decode_credentials(const struct db_rows *rows)
+{
+    return (struct user_credentials){.exists = !db_is_null(rows, 0, 0),
+                                     .id = db_uuid(rows, 0, 0),
+                                     .password_hash = db_text(rows, 0, 1),
+                                     .is_locked = db_integer(rows, 0, 2) != 0};
+}
+
+void user_login_failed(struct db_call *call, struct slice username, int64_t max_failures, int64_t lockout_minutes)
+{
+    call->statement = &STATEMENT_USER_LOGIN_FAILED;
+    call->values[0] = DB_TEXT(username);
+    call->values[1] = DB_INT(max_failures);
+    call->values[2] = DB_INT(lockout_minutes);
+}
+
+void user_login_succeeded(struct db_call *call, struct slice username, struct uuid id, struct uuid login_id,
+                          struct slice device)
+{
+    call->statement = &STATEMENT_USER_LOGIN_SUCCEEDED;
+    call->values[0] = DB_TEXT(username);
+    call->values[1] = DB_UUID(id);
+    call->values[2] = DB_UUID(login_id);
+    call->values[3] = optional_text(device);
+}
+
+void user_change_hash(struct db_call *call, struct uuid id, struct slice old_hash, struct slice new_hash)
+{
+    call->statement = &STATEMENT_USER_CHANGE_HASH;
+    call->values[0] = DB_UUID(id);
+    call->values[1] = DB_TEXT(old_hash);
+    call->values[2] = DB_TEXT(new_hash);
+}

@@ -1,5 +1,5 @@
-/* Who is connected, and the one place where events leave for them. Each worker has a hub with the sessions of its thread;
- * what is published on one reaches the sessions of all, in the order of publication. */
+/* Who is connected, and the one place where events leave for them. Each worker has a hub with the sessions of its
+ * thread; what is published on one reaches the sessions of all, in the order of publication. */
 #ifndef STONECHAT_REALTIME_HUB_H
 #define STONECHAT_REALTIME_HUB_H
 
@@ -40,7 +40,8 @@ struct hub *hub_create(struct loop *loop, struct hub *const *hubs, int index, in
 void hub_destroy(struct hub *hub);
 void hub_watch_users(struct hub *hub, hub_on_user on_user, void *data);
 
-/* The session comes and goes. `transport` and `user_id` are set by the caller; `id` is given here. False without memory. */
+/* The session comes and goes. `transport` and `user_id` are set by the caller; `id` is given here. False without
+ * memory. */
 bool hub_join(struct hub *hub, struct session *session);
 void hub_leave(struct session *session);
 

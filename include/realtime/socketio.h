@@ -21,8 +21,8 @@ struct sio_frame;
 /* What the client sent: a Socket.IO EVENT or BINARY_EVENT. Slices live inside the callback. */
 enum { SIO_ARGUMENTS_MAX = 16, SIO_ATTACHMENTS_MAX = 16 };
 struct sio_event {
-    struct slice name;                            /* decoded */
-    struct slice arguments[SIO_ARGUMENTS_MAX];    /* raw JSON, the name not included */
+    struct slice name;                         /* decoded */
+    struct slice arguments[SIO_ARGUMENTS_MAX]; /* raw JSON, the name not included */
     int argument_count;
     struct slice attachments[SIO_ATTACHMENTS_MAX]; /* bytes, in the order of their placeholders */
     int attachment_count;
@@ -30,10 +30,10 @@ struct sio_event {
 };
 
 struct sio_handshake {
-    struct slice auth;         /* the CONNECT packet's payload: a JSON object, or empty */
-    struct slice query;        /* of the request that opened the session, percent-encoded */
+    struct slice auth;          /* the CONNECT packet's payload: a JSON object, or empty */
+    struct slice query;         /* of the request that opened the session, percent-encoded */
     struct slice authorization; /* its Authorization header */
-    const char *address;       /* the peer's, as text */
+    const char *address;        /* the peer's, as text */
 };
 
 struct sio_namespace {
@@ -41,19 +41,24 @@ struct sio_namespace {
     /* A client asks to join. Answer now or later, once, with sio_accept or sio_refuse. */
     void (*on_connect)(struct sio_socket *socket, const struct sio_handshake *handshake);
     void (*on_event)(struct sio_socket *socket, const struct sio_event *event);
-    /* After an accept, exactly once; the socket is freed when this and the current callback have returned. `reason` is
-     * Socket.IO's: "transport close", "ping timeout", "client namespace disconnect", … */
+    /* After an accept, exactly once, and never inside a call of yours but sio_server_close_all and sio_server_destroy;
+     * the socket is freed at the end of the loop turn. `reason` is Socket.IO's: "transport close", "transport error"
+     * (also when the queue is past its cap), "ping timeout", "parse error", "client namespace disconnect", "server
+     * namespace disconnect", "forced server close", "server shutting down". */
     void (*on_disconnect)(struct sio_socket *socket, const char *reason);
+    /* May be NULL: see sio_notify_drained. */
+    void (*on_drain)(struct sio_socket *socket);
 };
 
 struct sio_options {
     const char *path; /* "/socket.io/" */
     uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms;
     uint32_t max_payload_bytes;
-    uint32_t send_queue_max_bytes;   /* a session whose queue passes this is closed */
-    uint32_t polling_hold_ms;        /* the longest that a poll is held before it is answered with a noop; 0: never */
+    uint32_t send_queue_max_bytes; /* a session whose queue passes this is closed */
+    uint32_t polling_hold_ms;      /* the longest that a poll is held before it is answered with a noop; 0: never */
     const struct sio_namespace *namespaces; /* ends with a row whose name is NULL */
-    /* NULL: pure Socket.IO. Else raw Engine.IO: every message, text or binary, comes here, and no Socket.IO is spoken. */
+    /* NULL: pure Socket.IO. Else raw Engine.IO: every message, text or binary, comes here, and no Socket.IO is spoken.
+     */
     void (*on_raw_message)(struct sio_socket *socket, struct slice message, bool is_binary);
     /* May be NULL: is this request's Origin header allowed? */
     bool (*is_origin_allowed)(struct slice origin);
@@ -67,13 +72,16 @@ void sio_group_destroy(struct sio_group *group);
 /* `options` is copied; what it points at must stay. On the loop's thread, or before it runs. */
 struct sio_server *sio_server_create(struct sio_group *group, int worker, struct loop *loop,
                                      const struct sio_options *options);
-/* Closes every session ("server shutting down"), WebSockets with 1001. */
+/* Closes every session ("server shutting down"), WebSockets with 1001, and opens no more. */
 void sio_server_close_all(struct sio_server *server);
+/* The same, without waiting for anybody. When no loop of the group runs any more, and before the loops and the HTTP
+ * server are destroyed; every on_connect has been answered. NULL is fine. */
 void sio_server_destroy(struct sio_server *server);
 void *sio_server_context(const struct sio_server *server);
 int sio_server_session_count(const struct sio_server *server);
 
-/* A request under `path`: polls, posts, and WebSocket upgrades. */
+/* A request under `path`: polls, posts, and WebSocket upgrades. A page of the server's own host is always let in,
+ * whatever is_origin_allowed says of others. */
 void sio_server_handle(struct sio_server *server, struct http_request *request);
 
 /* --- one client in one namespace --- */
@@ -84,7 +92,8 @@ void *sio_socket_data(const struct sio_socket *socket);
 
 /* Lets it in. `extra` are further members of the CONNECT reply's object, for example `"pid":"…"`; may be empty. */
 void sio_accept(struct sio_socket *socket, struct slice extra);
-/* CONNECT_ERROR {"message":…} and `data` (JSON, may be empty); the socket is freed when the current callback returns. */
+/* CONNECT_ERROR {"message":…} and `data` (JSON, may be empty); the socket is freed when the current callback returns.
+ */
 void sio_refuse(struct sio_socket *socket, struct slice message, struct slice data);
 
 /* An ack's arguments: JSON values joined by commas, or empty. */
@@ -101,14 +110,21 @@ void sio_emit(struct sio_socket *socket, struct slice name, struct slice argumen
  * than half full. */
 void sio_send(struct sio_socket *socket, struct sio_frame *frame, bool is_ephemeral);
 
-/* An event of namespace "/" encoded once, for any number of sockets on any thread; refcounted, atomically. The packet is
- * `42["name",arguments]`. The caller has one reference. NULL without memory. */
+/* An event of namespace "/" encoded once, for any number of sockets on any thread; refcounted, atomically. The packet
+ * is `42["name",arguments]`. The caller has one reference. NULL without memory. */
 struct sio_frame *sio_frame_create(struct slice name, struct slice arguments);
 struct sio_frame *sio_frame_ref(struct sio_frame *frame);
 void sio_frame_unref(struct sio_frame *frame);
 
-/* Sends a DISCONNECT for the namespace, or (close_session) closes the whole session. */
+/* Sends a DISCONNECT for the namespace, or (close_session) closes the whole session behind what is queued; a stock
+ * client comes back after the latter alone. on_disconnect follows at the end of the turn. */
 void sio_disconnect(struct sio_socket *socket, bool close_session);
+
+/* Bytes that wait in the session's queue. */
+size_t sio_queued_bytes(const struct sio_socket *socket);
+/* Asks for on_drain, once, when all that is queued has left; something must be queued. For senders that pace
+ * themselves. */
+void sio_notify_drained(struct sio_socket *socket);
 
 /* --- raw Engine.IO --- */
 void sio_send_raw(struct sio_socket *socket, struct slice message, bool is_binary);

@@ -8,6 +8,7 @@
 #include <yajl/yajl_tree.h>
 
 #include "util/json.h"
+#include "util/metrics.h"
 
 enum { REPLY_MAX_BYTES = 1 << 20 };
 
@@ -49,7 +50,8 @@ static bool find_token(const struct sio_handshake *handshake, char out[TOKEN_MAX
     return out[0] != '\0';
 }
 
-static const struct field QUERY_FIELDS[] = {{.name = "token", .type = FIELD_TEXT, .min = 1, .max = TOKEN_MAX_BYTES}, {0}};
+static const struct field QUERY_FIELDS[] = {{.name = "token", .type = FIELD_TEXT, .min = 1, .max = TOKEN_MAX_BYTES},
+                                            {0}};
 
 static bool verify(struct client_worker *worker, struct slice token, struct token_claims *ret_claims)
 {
@@ -252,6 +254,7 @@ static const struct operation UNKNOWN_EVENT = {.name = "unknown"};
 static void on_event(struct sio_socket *socket, const struct sio_event *event)
 {
     struct client *client = sio_socket_data(socket);
+    metrics_add(METRIC_EVENTS_RECEIVED, 1);
     const struct operation *operation = find_event(client->worker, event->name);
     struct event_exchange *self =
         exchange_create(client, operation != NULL ? operation : &UNKNOWN_EVENT, event->ack_id);
@@ -271,4 +274,4 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event)
     exchange_unref(exchange);
 }
 
-const struct sio_namespace CLIENT_NAMESPACES[] = {{"/", on_connect, on_event, on_disconnect}, {0}};
+const struct sio_namespace CLIENT_NAMESPACES[] = {{"/", on_connect, on_event, on_disconnect, NULL}, {0}};

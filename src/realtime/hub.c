@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/metrics.h"
 #include "util/uuid_map.h"
 
-/* An event is encoded once, as a frame, and delivered here and now to this worker's sessions. For the other workers it is
- * put into a letter; the letters of one turn go out together, one task a worker, so their order is kept. */
+/* An event is encoded once, as a frame, and delivered here and now to this worker's sessions. For the other workers it
+ * is put into a letter; the letters of one turn go out together, one task a worker, so their order is kept. */
 
 struct hub_user {
     struct uuid id;
@@ -106,6 +107,7 @@ bool hub_join(struct hub *hub, struct session *session)
     }
     user->sessions = session;
     hub->session_count++;
+    metrics_add(METRIC_SESSIONS, 1);
     if (is_first && hub->on_user != NULL) {
         hub->on_user(hub->on_user_data, user->id, true);
     }
@@ -125,6 +127,7 @@ void hub_leave(struct session *session)
         session->next->previous = session->previous;
     }
     hub->session_count--;
+    metrics_add(METRIC_SESSIONS, -1);
     session->hub = NULL;
     if (user->sessions != NULL) {
         return;
@@ -219,6 +222,7 @@ void hub_publish(struct hub *hub, const struct hub_event *event)
     if (frame == NULL) {
         return;
     }
+    metrics_add(METRIC_EVENTS_PUBLISHED, 1);
     deliver(hub, frame, event->is_ephemeral, event->except, event->recipients, event->recipient_count);
     for (int i = 0; i < hub->count; i++) {
         if (i != hub->index) {

@@ -1,0 +1,68 @@
+/* A WebSocket over a stream, from the server's side. What is sent in one turn of the loop leaves in one write at the
+ * turn's end. A connection owns itself: its user lets go of it by closing, or is told of its end, and it goes when the
+ * closing handshake is done or has taken too long. All of it is on the loop's thread. */
+#ifndef STONECHAT_REALTIME_WS_CONNECTION_H
+#define STONECHAT_REALTIME_WS_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "frame.h"
+#include "loop/loop.h"
+#include "loop/stream.h"
+#include "util/buffer.h"
+#include "websocket.h"
+
+struct ws_connection;
+
+/* What the connections of one loop share: their limits, and a buffer that each uses while it reads. */
+struct ws_host {
+    struct loop *loop;
+    size_t max_message_bytes, queue_max_bytes;
+    /* private */
+    struct buffer scratch;
+    struct ws_connection *first;
+    int count;
+};
+
+void ws_host_init(struct ws_host *host, struct loop *loop, size_t max_message_bytes, size_t queue_max_bytes);
+/* Closes every connection that its user has not let go of, which is told of it as of a peer's close. */
+void ws_host_close_all(struct ws_host *host, enum ws_close_code code);
+/* Cuts the connections that are left; their users have let go of them. */
+void ws_host_dispose(struct ws_host *host);
+
+enum ws_end {
+    WS_END_CLOSED,  /* the peer has sent a Close, or ws_host_close_all was called */
+    WS_END_BROKEN,  /* the peer is gone without one */
+    WS_END_FAILURE, /* the peer broke the protocol, and was told so */
+};
+
+struct ws_callbacks {
+    /* The message lives inside the callback; the connection may be closed there. */
+    void (*on_message)(void *data, struct slice message, bool is_binary);
+    /* At most once, and not after ws_connection_close or _cut: the connection is no longer the user's. */
+    void (*on_end)(void *data, enum ws_end end);
+    /* All that was sent has left the process. May be NULL. */
+    void (*on_drain)(void *data);
+};
+
+/* Takes the stream, also when it returns NULL (without memory). */
+struct ws_connection *ws_connection_create(struct ws_host *host, struct stream *stream,
+                                           const struct ws_callbacks *callbacks, void *data);
+
+/* Other callbacks from now on. */
+void ws_connection_set_user(struct ws_connection *connection, const struct ws_callbacks *callbacks, void *data);
+
+/* Queues the frame, with a reference of its own. An ephemeral frame is silently dropped while the queue is more than
+ * half full. False when the queue is past its cap or there is no memory: the caller should close. */
+bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, bool is_ephemeral);
+
+/* Bytes that wait to be written. */
+size_t ws_connection_queued_bytes(const struct ws_connection *connection);
+
+/* Sends a Close behind what is queued and starts the closing handshake. */
+void ws_connection_close(struct ws_connection *connection, enum ws_close_code code);
+/* The same, without what is queued and not on its way yet. */
+void ws_connection_close_now(struct ws_connection *connection, enum ws_close_code code);
+
+#endif

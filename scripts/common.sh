@@ -103,13 +103,17 @@ build() {
     step "$state/log/build-$preset.log" "building ($preset)" cmake --build "$root/build/$preset" --target "$@"
 }
 
-# npm_install DIRECTORY: the packages of its lock file, without their scripts; nothing when they are there already.
+# npm_install DIRECTORY run|test: the packages of its lock file, without their scripts; for run, only those that the server
+# serves. Nothing when they are there already.
 npm_install() {
-    local directory=$1
+    local directory=$1 purpose=$2 stamp omit=()
     [ -f "$directory/package-lock.json" ] || return 0
-    [ ! "$directory/node_modules/.package-lock.json" -nt "$directory/package-lock.json" ] || return 0
+    for stamp in "$directory/node_modules/.installed-for-"{"$purpose",test}; do
+        [ ! "$stamp" -nt "$directory/package-lock.json" ] || return 0
+    done
+    [ "$purpose" = test ] || omit=(--omit=dev)
     mkdir -p "$state/log"
     step "$state/log/npm-$(basename "$directory").log" "fetching the npm packages of $(basename "$directory")/" \
-        npm --prefix "$directory" ci --ignore-scripts --no-audit --no-fund &&
-        touch "$directory/node_modules/.package-lock.json"
+        npm --prefix "$directory" ci "${omit[@]}" --ignore-scripts --no-audit --no-fund &&
+        touch "$directory/node_modules/.installed-for-$purpose"
 }

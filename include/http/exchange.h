@@ -40,8 +40,8 @@ struct exchange {
     bool is_answered;
     const struct operation *operation;
     const struct exchange_transport *transport;
-    void *peer;      /* the transport's own: the request or the socket; NULL once the client has left */
-    void *context;   /* what main gave the worker: its services */
+    void *peer;    /* the transport's own: the request or the socket; NULL once the client has left */
+    void *context; /* what main gave the worker: its services */
     struct token_claims actor;
     uint64_t origin; /* the session that asked, 0 for HTTP; it is not told of its own actions */
     struct field_values input;

@@ -1,5 +1,6 @@
-/* One HTTP request, whichever version it came by, and its one reply. Refcounted, with memory of its own, so that whoever
- * works on it may finish after the client has left: replying then does nothing. Lives on its worker's thread. */
+/* One HTTP request, whichever version it came by, and its one reply. Refcounted, with memory of its own, so that
+ * whoever works on it may finish after the client has left: replying then does nothing. Lives on its worker's thread.
+ */
 #ifndef STONECHAT_HTTP_REQUEST_H
 #define STONECHAT_HTTP_REQUEST_H
 
@@ -8,6 +9,7 @@
 #include "loop/loop.h"
 #include "loop/stream.h"
 #include "util/slice.h"
+#include "util/status.h"
 
 struct http_request;
 
@@ -23,6 +25,8 @@ struct slice http_request_query(const struct http_request *request); /* behind t
 struct slice http_request_body(const struct http_request *request);
 /* `name` in lower case. Empty (data NULL) when it did not come. */
 struct slice http_request_header(const struct http_request *request, const char *name);
+/* The Host header, or HTTP/2's :authority. */
+struct slice http_request_host(const struct http_request *request);
 /* The peer's address as text, for example "127.0.0.1"; lives as long as the request. */
 const char *http_request_address(const struct http_request *request);
 /* The X-Request-Id that was taken or made; lives as long as the request. */
@@ -35,8 +39,18 @@ bool http_request_query_parameter(const struct http_request *request, const char
 /* Adds a response header; `name` in lower case and static, `value` is copied. */
 void http_request_add_header(struct http_request *request, const char *name, struct slice value);
 
+/* The same, in place of a header of that name that every reply gets. */
+void http_request_set_header(struct http_request *request, const char *name, struct slice value);
+
+/* For a path that is no route: is the method one of `methods` ("GET, HEAD")? If not, the request is answered: OPTIONS
+ * with 204, others with 405, both with Allow. */
+bool http_request_allow(struct http_request *request, const char *methods);
+
 /* The reply: at most once. The body is copied, unless the client left. HEAD gets no body. */
 void http_request_reply(struct http_request *request, int http_status, const char *content_type, struct slice body);
+
+/* The reply of a failure, in the envelope that all failures have. */
+void http_request_refuse(struct http_request *request, enum status status, const char *message);
 
 /* True once the reply was given or the client has left. */
 bool http_request_is_done(const struct http_request *request);

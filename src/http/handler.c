@@ -72,7 +72,7 @@ static bool is_method(const h2o_req_t *raw, const char *method)
     return raw->method.len == strlen(method) && memcmp(raw->method.base, method, raw->method.len) == 0;
 }
 
-/* Every method that some route has for this path, as for Allow; empty when there is no such path. */
+/* Every method that some route has for this path; empty when there is no such path. */
 static void list_methods(const struct http_site *site, struct slice path, struct buffer *out)
 {
     for (const struct operation *const *table = site->routes; *table != NULL; table++) {
@@ -82,9 +82,6 @@ static void list_methods(const struct http_site *site, struct slice path, struct
                               strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
             }
         }
-    }
-    if (out->length > 0) {
-        buffer_append_text(out, ", OPTIONS");
     }
 }
 
@@ -103,18 +100,44 @@ static void answer_options(struct http_request *request, struct slice methods)
     http_request_reply(request, 204, NULL, (struct slice){NULL, 0});
 }
 
+/* The path has `methods`, and not this one. */
+static void answer_other_method(struct http_request *request, struct slice methods)
+{
+    struct buffer allowed = buffer_init(256);
+    buffer_append_slice(&allowed, methods);
+    buffer_append_text(&allowed, ", OPTIONS");
+    if (is_method(request->raw, "OPTIONS")) {
+        answer_options(request, buffer_slice(&allowed));
+    } else {
+        http_request_add_header(request, "allow", buffer_slice(&allowed));
+        http_request_refuse(request, STATUS_METHOD_NOT_ALLOWED, status_message(STATUS_METHOD_NOT_ALLOWED));
+    }
+    buffer_dispose(&allowed);
+}
+
+bool http_request_allow(struct http_request *request, const char *methods)
+{
+    struct slice method = http_request_method(request);
+    for (const char *at = methods; *at != '\0'; at += strspn(at, ", ")) {
+        size_t length = strcspn(at, ", ");
+        if (slice_equals(method, (struct slice){at, length})) {
+            return true;
+        }
+        at += length;
+    }
+    answer_other_method(request, slice_of(methods));
+    return false;
+}
+
 /* The path is not a route for this method: is it one for another? */
 static void answer_otherwise(struct http_request *request)
 {
     struct buffer methods = buffer_init(256);
     list_methods(request->worker->site, http_request_path(request), &methods);
     if (methods.length == 0) {
-        http_exchange_refuse(request, STATUS_NOT_FOUND, "No such route");
-    } else if (is_method(request->raw, "OPTIONS")) {
-        answer_options(request, buffer_slice(&methods));
+        http_request_refuse(request, STATUS_NOT_FOUND, "No such route");
     } else {
-        http_request_add_header(request, "allow", buffer_slice(&methods));
-        http_exchange_refuse(request, STATUS_METHOD_NOT_ALLOWED, status_message(STATUS_METHOD_NOT_ALLOWED));
+        answer_other_method(request, buffer_slice(&methods));
     }
     buffer_dispose(&methods);
 }
@@ -135,12 +158,14 @@ static const struct operation *find_route(const struct http_site *site, const h2
 
 static const struct http_mount *find_mount(const struct http_site *site, const h2o_req_t *raw)
 {
-    for (const struct http_mount *mount = site->mounts; mount != NULL && mount->path != NULL; mount++) {
-        size_t length = strlen(mount->path);
-        bool is_prefix = mount->path[length - 1] == '/';
-        if (raw->path_normalized.len >= length && memcmp(raw->path_normalized.base, mount->path, length) == 0 &&
-            (is_prefix || raw->path_normalized.len == length)) {
-            return mount;
+    for (const struct http_mount *const *table = site->mounts; *table != NULL; table++) {
+        for (const struct http_mount *mount = *table; mount->path != NULL; mount++) {
+            size_t length = strlen(mount->path);
+            bool is_prefix = mount->path[length - 1] == '/';
+            if (raw->path_normalized.len >= length && memcmp(raw->path_normalized.base, mount->path, length) == 0 &&
+                (is_prefix || raw->path_normalized.len == length)) {
+                return mount;
+            }
         }
     }
     return NULL;

@@ -7,7 +7,8 @@
 #include "util/json.h"
 #include "util/log.h"
 
-/* The envelope of replies by HTTP: {"success":true,"data":…} and {"success":false,"message":…,"code":…,"requestId":…}. */
+/* The envelope of replies by HTTP: {"success":true,"data":…} and {"success":false,"message":…,"code":…,"requestId":…}.
+ */
 
 enum { REPLY_MAX_BYTES = 64 << 20, IDEMPOTENCY_KEY_MAX_LENGTH = 128 };
 
@@ -23,7 +24,7 @@ struct http_exchange {
 static void send_json(struct http_request *request, int http_status, struct buffer *body)
 {
     if (body->failed) {
-        http_exchange_refuse(request, STATUS_INTERNAL, status_message(STATUS_INTERNAL));
+        http_request_refuse(request, STATUS_INTERNAL, status_message(STATUS_INTERNAL));
     } else {
         http_request_reply(request, http_status, JSON_TYPE, buffer_slice(body));
     }
@@ -80,7 +81,7 @@ static void on_release(struct exchange *exchange)
 
 static const struct exchange_transport HTTP_TRANSPORT = {on_reply, on_fail, on_release};
 
-void http_exchange_refuse(struct http_request *request, enum status status, const char *message)
+void http_request_refuse(struct http_request *request, enum status status, const char *message)
 {
     send_failure(request, status, message, (struct slice){NULL, 0});
 }
@@ -156,7 +157,7 @@ void http_exchange_run(struct http_request *request, const struct operation *ope
 {
     struct http_exchange *self = calloc(1, sizeof *self);
     if (self == NULL) {
-        http_exchange_refuse(request, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
+        http_request_refuse(request, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
         return;
     }
     struct exchange *exchange = &self->exchange;

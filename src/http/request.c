@@ -9,10 +9,11 @@
 #include "connection.h"
 #include "loop/h2o_loop.h"
 #include "util/log.h"
+#include "util/metrics.h"
 #include "util/uuid.h"
 
-/* libh2o frees its request when the client leaves or all was sent; a block in the request's pool tells us. Ours lives on
- * for as long as somebody holds a reference. */
+/* libh2o frees its request when the client leaves or all was sent; a block in the request's pool tells us. Ours lives
+ * on for as long as somebody holds a reference. */
 
 struct tether {
     struct http_request *request;
@@ -30,14 +31,18 @@ static void log_request(const struct http_request *request)
     struct slice path = {raw->path_normalized.base, raw->path_normalized.len};
     log_write(LOG_INFO, "request", LOG_STR("requestId", request->id),
               LOG_SLICE("method", ((struct slice){raw->method.base, raw->method.len})), LOG_SLICE("path", path),
-              LOG_INT("status", request->is_replied ? raw->res.status : 499), LOG_INT("bytes", (int64_t)raw->bytes_sent),
-              LOG_REAL("ms", ms), LOG_STR("address", request->address),
+              LOG_INT("status", request->is_replied ? raw->res.status : 499),
+              LOG_INT("bytes", (int64_t)raw->bytes_sent), LOG_REAL("ms", ms), LOG_STR("address", request->address),
               LOG_SLICE("user", ((struct slice){user, request->has_user ? sizeof user : 0})));
 }
 
 static void on_dispose(void *block)
 {
     struct http_request *request = ((struct tether *)block)->request;
+    int http_status = request->is_replied ? request->raw->res.status : 0;
+    if (http_status >= 100 && http_status < 600) {
+        metrics_add(METRIC_REQUESTS_1XX + http_status / 100 - 1, 1);
+    }
     if (log_enabled(LOG_INFO)) {
         log_request(request);
     }
@@ -57,7 +62,8 @@ static bool is_sane_id(struct slice id)
     }
     for (size_t i = 0; i < id.length; i++) {
         char c = id.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.:+/=", c) != NULL) ||
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr("-_.:+/=", c) != NULL) ||
             c == '\0') {
             return false;
         }
@@ -83,8 +89,7 @@ static void read_address(struct http_request *request)
     struct sockaddr_storage peer;
     socklen_t length = request->raw->conn->callbacks->get_peername(request->raw->conn, (struct sockaddr *)&peer);
     char name[NI_MAXHOST];
-    size_t name_length =
-        length == 0 ? SIZE_MAX : h2o_socket_getnumerichost((struct sockaddr *)&peer, length, name);
+    size_t name_length = length == 0 ? SIZE_MAX : h2o_socket_getnumerichost((struct sockaddr *)&peer, length, name);
     if (name_length < sizeof request->address) {
         memcpy(request->address, name, name_length);
     }
@@ -163,6 +168,14 @@ struct slice http_request_header(const struct http_request *request, const char 
     return (struct slice){headers->entries[at].value.base, headers->entries[at].value.len};
 }
 
+struct slice http_request_host(const struct http_request *request)
+{
+    if (request->raw == NULL) {
+        return (struct slice){NULL, 0};
+    }
+    return (struct slice){request->raw->authority.base, request->raw->authority.len};
+}
+
 const char *http_request_address(const struct http_request *request)
 {
     return request->address;
@@ -175,7 +188,10 @@ const char *http_request_id(const struct http_request *request)
 
 static int hex_value(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 static bool percent_decode(struct slice text, char *out, size_t size)
@@ -223,6 +239,16 @@ void http_request_add_header(struct http_request *request, const char *name, str
     }
     h2o_iovec_t copy = h2o_strdup(&raw->pool, value.data, value.length);
     h2o_add_header_by_str(&raw->pool, &raw->res.headers, name, strlen(name), 1, NULL, copy.base, copy.len);
+}
+
+void http_request_set_header(struct http_request *request, const char *name, struct slice value)
+{
+    h2o_req_t *raw = request->raw;
+    if (raw == NULL || request->is_replied) {
+        return;
+    }
+    h2o_iovec_t copy = h2o_strdup(&raw->pool, value.data, value.length);
+    h2o_set_header_by_str(&raw->pool, &raw->res.headers, name, strlen(name), 1, copy.base, copy.len, 1);
 }
 
 static h2o_socket_t *socket_of(const struct http_request *request)
@@ -305,15 +331,14 @@ void http_request_reply(struct http_request *request, int http_status, const cha
     h2o_send(raw, &copy, copy.len > 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
 }
 
-/* The client of a waiting HTTP/1.1 request has left (or sent more, which waits for its turn): libh2o itself does not look
- * before the reply. Nothing is read here, since the request's headers lie in the input buffer. */
+/* The client of a waiting HTTP/1.1 request has left (or sent more, which waits for its turn): libh2o itself does not
+ * look before the reply. Nothing is read here, since the request's headers lie in the input buffer. */
 static void on_readable(h2o_socket_t *socket, const char *error)
 {
     struct http_request *request = http_connection_of(socket)->watched;
     struct tcp_info info;
     socklen_t length = sizeof info;
-    bool is_open = error == NULL &&
-                   getsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+    bool is_open = error == NULL && getsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
                    info.tcpi_state == TCP_ESTABLISHED;
     stop_watching(request);
     if (is_open) {

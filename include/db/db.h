@@ -1,9 +1,9 @@
 /* PostgreSQL as the rest sees it: statements over arrays, answered after commit.
  *
- * Every statement takes arrays and returns the ordinal of the member as its first column. While a group is on its way to
- * the database, what arrives waits; then all that waits for one statement goes as one execution, whose rows are handed
- * back to their members. So a busy server pays the cost of a statement once a group, and an idle one sends at once.
- * A group that fails is tried again member by member, so that one bad member harms only itself. */
+ * Every statement takes arrays and returns the ordinal of the member as its first column. While a group is on its way
+ * to the database, what arrives waits; then all that waits for one statement goes as one execution, whose rows are
+ * handed back to their members. So a busy server pays the cost of a statement once a group, and an idle one sends at
+ * once. A group that fails is tried again member by member, so that one bad member harms only itself. */
 #ifndef STONECHAT_DB_DB_H
 #define STONECHAT_DB_DB_H
 
@@ -18,9 +18,10 @@
 enum { DB_PARAMETERS_MAX = 12 };
 
 struct db_statement {
-    const char *name;       /* its name as a prepared statement */
-    const char *parameters; /* a letter a parameter: u uuid, t text, i bigint, b boolean, z timestamptz (µs since 1970) */
-    const char *sql;        /* every $n is an array; the first result column is the member's ordinal, bigint, from 1 */
+    const char *name; /* its name as a prepared statement */
+    const char
+        *parameters; /* a letter a parameter: u uuid, t text, i bigint, b boolean, z timestamptz (µs since 1970) */
+    const char *sql; /* every $n is an array; the first result column is the member's ordinal, bigint, from 1 */
 };
 
 /* One parameter of one member. */
@@ -58,8 +59,9 @@ struct db_call {
 
     /* May be NULL. After a successful commit, on the thread of the database connection, in commit order. */
     void (*on_commit)(struct db_call *call, const struct db_rows *rows);
-    /* Exactly once, on the thread that called db_submit: STATUS_OK, STATUS_UNAVAILABLE (database away, queue full),
-     * or STATUS_INTERNAL (logged here). `rows` is NULL unless STATUS_OK. May free the call. */
+    /* Exactly once, on the thread that called db_submit: STATUS_OK, STATUS_UNAVAILABLE (database away, queue full,
+     * waited too long: it may have been committed all the same when a connection broke), or STATUS_INTERNAL (logged
+     * here). `rows` is NULL unless STATUS_OK. May free the call. */
     void (*on_done)(struct db_call *call, enum status status, const struct db_rows *rows);
 
     /* private */
@@ -84,7 +86,8 @@ struct db_options {
 };
 
 struct db *db_create(struct loop *loop, const struct db_options *options);
-/* Gives every waiting call STATUS_UNAVAILABLE. */
+/* Gives every waiting call STATUS_UNAVAILABLE. Nobody may submit from another thread any more; what these have posted
+ * before is answered when the loop's tasks run. Before loop_destroy. */
 void db_destroy(struct db *db);
 
 /* Queues the call. Any thread; `on_done` comes on the loop that is current here, never inside this function. */

@@ -10,8 +10,8 @@
 /* The libh2o loop inside. */
 h2o_loop_t *loop_h2o(struct loop *loop);
 
-/* Makes a stream of a socket that nobody else uses any more; the stream closes it. NULL without memory (then the socket is
- * closed). */
+/* Makes a stream of a socket that nobody else uses any more; the stream closes it. NULL without memory (then the socket
+ * is closed). */
 struct stream *stream_create(struct loop *loop, h2o_socket_t *socket);
 
 #endif

@@ -1,5 +1,6 @@
 /* The event loop as the rest of the program sees it: timers, watched file descriptors, tasks from other threads, and
- * things put off to the end of the turn. One loop a thread; everything here but loop_post belongs to the loop's thread. */
+ * things put off to the end of the turn. One loop a thread; everything here but loop_post belongs to the loop's thread.
+ */
 #ifndef STONECHAT_LOOP_LOOP_H
 #define STONECHAT_LOOP_LOOP_H
 
@@ -38,8 +39,9 @@ struct loop_task {
     struct loop_task *next; /* private */
 };
 
-/* Runs `task` on the loop's thread in a later turn; tasks from one thread run in the order of posting. The loop owns the
- * task until it runs; `run` may free it. Tasks still waiting when the loop is destroyed are run then. Any thread. */
+/* Runs `task` on the loop's thread in a later turn; tasks from one thread run in the order of posting. The loop owns
+ * the task until it runs; `run` may free it. Tasks still waiting when the loop is destroyed are run then. Any thread.
+ */
 void loop_post(struct loop *loop, struct loop_task *task);
 
 /* --- put off to the end of this turn (or the next, when called between turns) --- */
@@ -51,8 +53,11 @@ struct loop_deferred {
 
 /* Runs it once, before the loop sleeps; queueing what is queued already changes nothing. */
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
+/* Takes it out of the queue again, as before it is freed. Nothing happens if it is not queued. */
+void loop_defer_cancel(struct loop *loop, struct loop_deferred *deferred);
 
-/* --- watched file descriptors (libpq, hiredis, signalfd): the descriptor is duplicated, the caller keeps its own --- */
+/* --- watched file descriptors (libpq, hiredis, signalfd): the descriptor is duplicated, the caller keeps its own ---
+ */
 struct loop_watch;
 
 /* `on_readable` is called each time there is something to read. NULL without memory or descriptors. */

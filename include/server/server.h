@@ -11,12 +11,12 @@
 struct server;
 
 struct server_options {
-    const char *host;                   /* an address; "0.0.0.0" and "::" listen everywhere */
-    int port;                           /* 0: the system chooses one */
-    const char *tls_cert, *tls_key;     /* PEM files; NULL: no TLS */
-    size_t max_body_bytes;              /* of any request; larger ones are refused before they are read */
-    int request_timeout_s;              /* for a request to arrive, and for an idle connection */
-    int drain_s;                        /* how long work under way may take at the end */
+    const char *host;               /* an address; "0.0.0.0" and "::" listen everywhere */
+    int port;                       /* 0: the system chooses one */
+    const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS */
+    size_t max_body_bytes;          /* of any request; larger ones are refused before they are read */
+    int request_timeout_s;          /* for a request to arrive, and for an idle connection */
+    int drain_s;                    /* how long work under way may take at the end */
 };
 
 /* One thread: its loop, what it serves, and what has to happen on it when the server stops. */
@@ -24,16 +24,18 @@ struct server_worker {
     struct loop *loop;
     struct http_worker http;
     void (*on_stop)(struct server_worker *worker);
+    int (*count_open)(struct server_worker *worker); /* upgraded connections that still say goodbye; may be NULL */
 };
 
-/* Opens the listeners, so that every problem is met before a thread starts. Problems are logged. `workers` must stay. */
+/* Opens the listeners, so that every problem is met before a thread starts. Problems are logged. `workers` must stay.
+ */
 struct server *server_create(const struct server_options *options, struct server_worker *workers, int count);
 
 /* The port it listens on. */
 int server_port(const struct server *server);
 
-/* Runs the workers until SIGINT or SIGTERM, then stops: no new connections, sockets told to go, work under way finished.
- * True when all of it was done in time. The caller has blocked these signals in every thread. */
+/* Runs the workers until SIGINT or SIGTERM, then stops: no new connections, sockets told to go, work under way
+ * finished. True when all of it was done in time. The caller has blocked these signals in every thread. */
 bool server_run(struct server *server);
 
 void server_destroy(struct server *server);

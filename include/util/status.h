@@ -1,5 +1,5 @@
-/* The one vocabulary of outcomes. Inner layers return a status and stay silent; the edge turns it into an HTTP status, a
- * stable code and a message, and logs it once. A new code goes here and into swagger/ together. */
+/* The one vocabulary of outcomes. Inner layers return a status and stay silent; the edge turns it into an HTTP status,
+ * a stable code and a message, and logs it once. A new code goes here and into swagger/ together. */
 #ifndef STONECHAT_UTIL_STATUS_H
 #define STONECHAT_UTIL_STATUS_H
 

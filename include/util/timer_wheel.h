@@ -1,12 +1,16 @@
-/* A hierarchical timing wheel (Varghese & Lauck, 1987): timers embedded in their owners, started and stopped in O(1), due to
- * the millisecond. Six levels of 64 slots reach two years; the time to the next timer is found by bit scans. One thread. */
+/* A hierarchical timing wheel (Varghese & Lauck, 1987): timers embedded in their owners, started and stopped in O(1),
+ * due to the millisecond. Ten levels of 64 slots reach TIMER_WHEEL_END_MS, so that none ever wraps around; the time to
+ * the next timer is found by bit scans. One thread. */
 #ifndef STONECHAT_UTIL_TIMER_WHEEL_H
 #define STONECHAT_UTIL_TIMER_WHEEL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TIMER_WHEEL_LEVELS = 6, TIMER_WHEEL_SLOTS = 64 };
+enum { TIMER_WHEEL_LEVELS = 10, TIMER_WHEEL_SLOTS = 64 };
+
+/* 36 million years: the wheel's time is below, and what is due later is due then. */
+#define TIMER_WHEEL_END_MS ((1ull << 60) - 1)
 
 struct timer {
     void (*on_fire)(struct timer *timer);

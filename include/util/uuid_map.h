@@ -11,7 +11,7 @@ struct uuid_map {
     struct uuid_map_entry {
         struct uuid key;
         void *value; /* NULL: the place is free */
-    } *entries;
+    } * entries;
     size_t count, capacity; /* capacity: 0 or a power of two */
 };
 

@@ -9,7 +9,8 @@
 #include "util/log.h"
 
 /* States: waiting (for the pause to end) → connecting → preparing → ready, and back to waiting from anywhere. Only
- * change_state moves between them. Each execution ends with a sync of its own, so its answer is known to be committed. */
+ * change_state moves between them. Each execution ends with a sync of its own, so its answer is known to be committed.
+ */
 
 enum state { WAITING, CONNECTING, PREPARING, READY };
 
@@ -23,11 +24,10 @@ struct connection {
     enum state state;
     PGconn *postgres;
     struct loop_watch *watch;
-    int watched_fd;
     struct timer timer; /* the pause, or the limit on connecting */
     uint64_t pause_ms;
     struct execution *oldest, **newest; /* under way */
-    bool has_reported; /* why it can't connect: said once an outage */
+    bool has_reported;                  /* why it can't connect: said once an outage */
 };
 
 /* Sent before the statements are prepared: one node's plans must not depend on when its statistics were gathered. */
@@ -59,17 +59,22 @@ static void lose(struct connection *connection, const char *why)
     change_state(connection, WAITING);
 }
 
-/* libpq may change its socket while it tries host after host. */
+/* While libpq connects it may close its socket and open another one, often with the same number: each step gets a watch
+ * of its own. */
 static bool watch_socket(struct connection *connection)
 {
     int fd = PQsocket(connection->postgres);
-    if (connection->watch != NULL && fd == connection->watched_fd) {
-        return true;
-    }
     loop_watch_destroy(connection->watch);
-    connection->watched_fd = fd;
     connection->watch = fd < 0 ? NULL : loop_watch_create(connection->loop, fd, on_readable, connection);
     return connection->watch != NULL;
+}
+
+/* What the server remarks; libpq itself would print it between the lines of the log. */
+static void on_notice(void *data, const PGresult *result)
+{
+    (void)data;
+    log_write(LOG_WARN, "database notice", LOG_STR("severity", PQresultErrorField(result, PG_DIAG_SEVERITY)),
+              LOG_STR("notice", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
 static void flush(void *data)
@@ -91,8 +96,8 @@ static void prepare(struct connection *connection)
     for (int i = 0; good && SETTINGS[i] != NULL; i++) {
         good = PQsendQueryParams(postgres, SETTINGS[i], 0, NULL, NULL, NULL, NULL, 0) == 1;
     }
-    good = good && PQsendQueryParams(postgres, "SELECT max(version)::bigint FROM schema_migrations", 0, NULL, NULL, NULL,
-                                     NULL, 0) == 1;
+    good = good && PQsendQueryParams(postgres, "SELECT max(version)::bigint FROM schema_migrations", 0, NULL, NULL,
+                                     NULL, NULL, 0) == 1;
     for (int i = 0; good && connection->options->statements[i] != NULL; i++) {
         const struct db_statement *statement = connection->options->statements[i];
         good = PQsendPrepare(postgres, statement->name, statement->sql, 0, NULL) == 1;
@@ -149,6 +154,7 @@ static void connect_start(struct connection *connection)
         lose(connection, connection->postgres == NULL ? "out of memory" : PQerrorMessage(connection->postgres));
         return;
     }
+    PQsetNoticeReceiver(connection->postgres, on_notice, NULL);
     loop_timer_start(connection->loop, &connection->timer, CONNECT_TIMEOUT_MS);
     if (watch_socket(connection)) {
         loop_watch_writable(connection->watch, on_writable);
@@ -217,7 +223,8 @@ static void on_prepared(struct connection *connection, PGresult *result)
         change_state(connection, READY);
         break;
     case PGRES_TUPLES_OK:
-        if (PQntuples(result) != 1 || strtoll(PQgetvalue(result, 0, 0), NULL, 10) < connection->options->schema_version) {
+        if (PQntuples(result) != 1 ||
+            strtoll(PQgetvalue(result, 0, 0), NULL, 10) < connection->options->schema_version) {
             lose(connection, "the database has an older schema; run scripts/migrate up");
         }
         break;
@@ -319,7 +326,7 @@ bool connection_is_idle(const struct connection *connection)
     return connection->state == READY && connection->oldest == NULL;
 }
 
-void connection_send(struct connection *connection, struct execution *execution)
+bool connection_send(struct connection *connection, struct execution *execution)
 {
     assert(connection->state == READY);
     const struct db_statement *statement = execution->statement;
@@ -327,26 +334,29 @@ void connection_send(struct connection *connection, struct execution *execution)
     struct buffer arrays[DB_PARAMETERS_MAX];
     const char *values[DB_PARAMETERS_MAX];
     int lengths[DB_PARAMETERS_MAX], formats[DB_PARAMETERS_MAX];
-    bool good = true;
+    bool is_encoded = true, is_sent = false;
     for (int i = 0; i < count; i++) {
         arrays[i] = buffer_init(PARAMETER_MAX_BYTES);
         encode_array(&arrays[i], statement->parameters[i], execution->calls, execution->count, i);
-        good = good && !arrays[i].failed;
+        is_encoded = is_encoded && !arrays[i].failed;
         values[i] = arrays[i].data;
         lengths[i] = (int)arrays[i].length;
         formats[i] = 1;
     }
-    execution->next = NULL;
-    *connection->newest = execution;
-    connection->newest = &execution->next;
-    good = good && PQsendQueryPrepared(connection->postgres, statement->name, count, values, lengths, formats, 1) == 1 &&
-           PQpipelineSync(connection->postgres) == 1;
+    if (is_encoded) {
+        execution->next = NULL;
+        *connection->newest = execution;
+        connection->newest = &execution->next;
+        is_sent = PQsendQueryPrepared(connection->postgres, statement->name, count, values, lengths, formats, 1) == 1 &&
+                  PQpipelineSync(connection->postgres) == 1;
+    }
     for (int i = 0; i < count; i++) {
         buffer_dispose(&arrays[i]);
     }
-    if (good) {
+    if (is_sent) {
         flush(connection);
-    } else {
+    } else if (is_encoded) {
         lose(connection, PQerrorMessage(connection->postgres));
     }
+    return is_encoded;
 }

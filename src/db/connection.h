@@ -1,5 +1,5 @@
-/* One connection to PostgreSQL on the loop: it connects, prepares every statement, comes back with growing pauses when it
- * breaks, and carries executions, each a transaction of its own. Loop's thread. */
+/* One connection to PostgreSQL on the loop: it connects, prepares every statement, comes back with growing pauses when
+ * it breaks, and carries executions, each a transaction of its own. Loop's thread. */
 #ifndef STONECHAT_DB_CONNECTION_H
 #define STONECHAT_DB_CONNECTION_H
 
@@ -34,7 +34,7 @@ bool connection_is_ready(const struct connection *connection);
 /* Ready, and with nothing under way. */
 bool connection_is_idle(const struct connection *connection);
 
-/* Sends; only while it is ready. */
-void connection_send(struct connection *connection, struct execution *execution);
+/* Sends; only while it is ready. False, and nothing done, when the values are too long to be sent together. */
+bool connection_send(struct connection *connection, struct execution *execution);
 
 #endif

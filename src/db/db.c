@@ -9,12 +9,29 @@
 #include "connection.h"
 #include "rows.h"
 #include "util/log.h"
+#include "util/metrics.h"
 
 /* Calls wait in one queue a statement. At the end of each loop turn every idle connection takes what waits, a group a
- * statement. A group that fails is split, and its members are tried one at a time; a deadlock or a serialization failure is
- * tried again, and never shown. */
+ * statement. A group that fails is split, and its members are tried one at a time, in their order and before anything
+ * newer; what the server undid for somebody else's sake is tried again, and never shown. */
 
-enum { GROUP_MAX = 64, ATTEMPTS_MAX = 8 };
+enum { GROUP_MAX = 64 };
+
+/* What becomes of a call that failed alone, by the beginning of its SQLSTATE. */
+static const struct failure {
+    const char *sqlstate;
+    int retries;
+    enum status status; /* when there are none left */
+} FAILURES[] = {
+    {"40001", 8, STATUS_UNAVAILABLE}, /* serialization failure */
+    {"40P01", 8, STATUS_UNAVAILABLE}, /* deadlock */
+    {"23505", 2, STATUS_INTERNAL},    /* a key that somebody else wrote at the same time: the next try sees it */
+    {"55P03", 0, STATUS_UNAVAILABLE}, /* lock_timeout: it has waited long enough */
+    {"57014", 0, STATUS_UNAVAILABLE}, /* statement_timeout */
+    {"53", 0, STATUS_UNAVAILABLE},    /* out of memory, disk or connections */
+    {"25006", 0, STATUS_UNAVAILABLE}, /* a standby: somebody is failing over */
+    {"", 0, STATUS_INTERNAL},
+};
 
 struct queue {
     const struct db_statement *statement;
@@ -30,6 +47,8 @@ struct db {
     int queue_count, waiting;
     struct loop_deferred dispatch;
     atomic_int ready;
+    atomic_int posted; /* calls from other threads that have not arrived yet: they keep this alive */
+    bool is_destroyed;
 };
 
 static void queue_push(struct queue *queue, struct db_call *call)
@@ -37,6 +56,15 @@ static void queue_push(struct queue *queue, struct db_call *call)
     call->next = NULL;
     *queue->last = call;
     queue->last = &call->next;
+}
+
+static void queue_push_front(struct queue *queue, struct db_call *call)
+{
+    call->next = queue->first;
+    queue->first = call;
+    if (call->next == NULL) {
+        queue->last = &call->next;
+    }
 }
 
 /* Takes up to `max` calls off the front. */
@@ -102,16 +130,39 @@ static void fail_waiting(struct db *db)
     }
 }
 
+/* The members of a group go on one at a time. */
+static void split(struct db *db, struct db_call *calls)
+{
+    while (calls != NULL) {
+        struct db_call *call = calls;
+        calls = call->next;
+        queue_push(&db->alone, call);
+        db->waiting++;
+    }
+    loop_defer(db->loop, &db->dispatch);
+}
+
 static void send_group(struct db *db, struct connection *connection, struct queue *queue, int max)
 {
+    int count;
+    struct db_call *calls = queue_take(queue, max, &count);
+    db->waiting -= count;
     struct execution *execution = calloc(1, sizeof *execution);
     if (execution == NULL) {
-        return; /* they wait for a better moment */
+        complete_all(db, calls, STATUS_UNAVAILABLE);
+        return;
     }
-    execution->calls = queue_take(queue, max, &execution->count);
-    execution->statement = execution->calls->statement;
-    db->waiting -= execution->count;
-    connection_send(connection, execution);
+    *execution = (struct execution){.statement = calls->statement, .calls = calls, .count = count};
+    if (connection_send(connection, execution)) {
+        return;
+    }
+    free(execution);
+    if (count > 1) {
+        split(db, calls);
+    } else {
+        log_write(LOG_ERROR, "values are too long", LOG_STR("statement", calls->statement->name));
+        complete(db, calls, STATUS_INTERNAL);
+    }
 }
 
 static void dispatch(struct loop_deferred *deferred)
@@ -154,31 +205,46 @@ static void on_lost(void *data, bool was_ready)
     }
 }
 
-/* Worth another try as it is: the server undid it for somebody else's sake. */
-static bool is_transient(const PGresult *result)
+static const struct failure *failure_of(const char *sqlstate)
 {
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    return state != NULL && (strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 || strcmp(state, "55P03") == 0);
+    const struct failure *failure = FAILURES;
+    while (strncmp(failure->sqlstate, sqlstate, strlen(failure->sqlstate)) != 0) {
+        failure++;
+    }
+    return failure;
 }
 
+static void log_failure(const struct db_call *call, const PGresult *result)
+{
+    log_write(LOG_ERROR, "statement failed", LOG_STR("statement", call->statement->name),
+              LOG_STR("error", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)),
+              LOG_STR("sqlstate", PQresultErrorField(result, PG_DIAG_SQLSTATE)));
+}
+
+/* Nothing of it was committed. */
 static void retry_or_fail(struct db *db, struct execution *execution)
 {
-    bool may_retry = execution->count > 1 || is_transient(execution->result);
-    struct db_call *calls = execution->calls;
-    while (calls != NULL) {
-        struct db_call *call = calls;
-        calls = call->next;
-        if (may_retry && call->attempts++ < ATTEMPTS_MAX) {
-            queue_push(&db->alone, call);
-            db->waiting++;
-            continue;
-        }
-        log_write(LOG_ERROR, "statement failed", LOG_STR("statement", call->statement->name),
-                  LOG_STR("error", PQresultErrorField(execution->result, PG_DIAG_MESSAGE_PRIMARY)),
-                  LOG_STR("sqlstate", PQresultErrorField(execution->result, PG_DIAG_SQLSTATE)));
-        complete(db, call, STATUS_INTERNAL);
+    struct db_call *call = execution->calls;
+    const char *sqlstate = PQresultErrorField(execution->result, PG_DIAG_SQLSTATE);
+    const struct failure *failure = failure_of(sqlstate != NULL ? sqlstate : "");
+    if (execution->count > 1) {
+        split(db, call);
+    } else if (call->attempts++ < failure->retries) {
+        queue_push_front(&db->alone, call);
+        db->waiting++;
+    } else {
+        log_failure(call, execution->result);
+        complete(db, call, failure->status);
     }
     PQclear(execution->result);
+}
+
+/* A mistake of ours: it was committed, so that it must not be tried again, and there is no answer in it. */
+static void fail_without_rows(struct db *db, struct execution *execution)
+{
+    log_failure(execution->calls, execution->result);
+    PQclear(execution->result);
+    complete_all(db, execution->calls, STATUS_INTERNAL);
 }
 
 static void succeed(struct db *db, struct execution *execution)
@@ -198,12 +264,16 @@ static void succeed(struct db *db, struct execution *execution)
 static void on_executed(void *data, struct execution *execution)
 {
     struct db *db = data;
+    metrics_add(METRIC_DB_GROUPS, 1);
+    metrics_add(METRIC_DB_CALLS, execution->count);
     if (execution->result == NULL) {
         complete_all(db, execution->calls, STATUS_UNAVAILABLE);
     } else if (PQresultStatus(execution->result) == PGRES_TUPLES_OK) {
         succeed(db, execution);
-    } else {
+    } else if (PQresultStatus(execution->result) == PGRES_FATAL_ERROR) {
         retry_or_fail(db, execution);
+    } else {
+        fail_without_rows(db, execution);
     }
     free(execution);
     loop_defer(db->loop, &db->dispatch);
@@ -254,9 +324,13 @@ void db_destroy(struct db *db)
         connection_destroy(db->connections[i]);
     }
     fail_waiting(db);
+    loop_defer_cancel(db->loop, &db->dispatch);
     free(db->connections);
     free(db->queues);
-    free(db);
+    db->is_destroyed = true;
+    if (atomic_load(&db->posted) == 0) {
+        free(db);
+    }
 }
 
 static struct queue *queue_of(struct db *db, const struct db_statement *statement)
@@ -270,17 +344,32 @@ static struct queue *queue_of(struct db *db, const struct db_statement *statemen
     return NULL;
 }
 
-static void enqueue(struct loop_task *task)
+static bool has_room(const struct db *db)
 {
-    struct db_call *call = (struct db_call *)((char *)task - offsetof(struct db_call, task));
-    struct db *db = call->db;
-    if (!db_is_available(db) || db->waiting >= db->options.queue_max) {
-        complete(db, call, STATUS_UNAVAILABLE);
-        return;
-    }
+    return db_is_available(db) && db->waiting < db->options.queue_max;
+}
+
+static void enqueue(struct db *db, struct db_call *call)
+{
     queue_push(queue_of(db, call->statement), call);
     db->waiting++;
     loop_defer(db->loop, &db->dispatch);
+}
+
+/* A call from another thread has come. */
+static void on_posted(struct loop_task *task)
+{
+    struct db_call *call = (struct db_call *)((char *)task - offsetof(struct db_call, task));
+    struct db *db = call->db;
+    bool is_last = atomic_fetch_sub(&db->posted, 1) == 1;
+    if (has_room(db)) {
+        enqueue(db, call);
+    } else {
+        complete(db, call, STATUS_UNAVAILABLE);
+    }
+    if (db->is_destroyed && is_last) {
+        free(db);
+    }
 }
 
 void db_submit(struct db *db, struct loop *caller, struct db_call *call)
@@ -290,11 +379,16 @@ void db_submit(struct db *db, struct loop *caller, struct db_call *call)
     call->caller = caller;
     call->rows = (struct db_rows){0};
     call->attempts = 0;
-    call->task.run = enqueue;
-    if (caller == db->loop && db_is_available(db) && db->waiting < db->options.queue_max) {
-        enqueue(&call->task);
-    } else {
+    if (caller != db->loop) {
+        atomic_fetch_add(&db->posted, 1);
+        call->task.run = on_posted;
         loop_post(db->loop, &call->task);
+    } else if (has_room(db)) {
+        enqueue(db, call);
+    } else {
+        call->status = STATUS_UNAVAILABLE;
+        call->task.run = on_finish_task;
+        loop_post(caller, &call->task);
     }
 }
 

@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <endian.h>
 
-/* The wire form of a one-dimensional array: dimensions, a flag for NULLs, the element's type, length and lower bound, then
- * each element behind its length (src/backend/utils/adt/arrayfuncs.c, array_send). */
+/* The wire form of a one-dimensional array: dimensions, a flag for NULLs, the element's type, length and lower bound,
+ * then each element behind its length (src/backend/utils/adt/arrayfuncs.c, array_send). */
 
 enum { OID_BOOL = 16, OID_INT8 = 20, OID_TEXT = 25, OID_TIMESTAMPTZ = 1184, OID_UUID = 2950 };
 

@@ -20,6 +20,7 @@ enum { SLEEP_MAX_MS = 3600 * 1000 };
 struct loop {
     h2o_evloop_t *h2o;
     struct timer_wheel wheel;
+    uint64_t now_ms; /* 0: not read yet in this turn */
     struct loop_deferred *deferred, **deferred_tail;
     struct loop_watch *wake;
     int wake_fd;
@@ -121,16 +122,28 @@ void loop_destroy(struct loop *loop)
     free(loop);
 }
 
+/* Until the next timer. Not at all when sockets were written to by timers or by what was put off: libh2o would see to
+ * their completions only after its sleep. */
+static int32_t sleep_ms(const struct loop *loop)
+{
+    uint64_t next_ms = timer_wheel_next_ms(&loop->wheel), now_ms = loop->wheel.now_ms;
+    if (loop->h2o->_pending_as_client != NULL || loop->h2o->_pending_as_server != NULL || next_ms <= now_ms) {
+        return 0;
+    }
+    return (int32_t)(next_ms - now_ms < SLEEP_MAX_MS ? next_ms - now_ms : SLEEP_MAX_MS);
+}
+
 void loop_run(struct loop *loop)
 {
     atomic_store(&loop->thread, pthread_self());
     atomic_store(&loop->has_thread, true);
     while (!atomic_load(&loop->is_stopping)) {
-        timer_wheel_advance(&loop->wheel, monotonic_ms());
+        loop->now_ms = monotonic_ms();
+        timer_wheel_advance(&loop->wheel, loop->now_ms);
         run_deferred(loop);
-        uint64_t next_ms = timer_wheel_next_ms(&loop->wheel), now_ms = loop->wheel.now_ms;
-        uint64_t wait_ms = next_ms == UINT64_MAX ? SLEEP_MAX_MS : next_ms > now_ms ? next_ms - now_ms : 0;
-        h2o_evloop_run(loop->h2o, (int32_t)(wait_ms < SLEEP_MAX_MS ? wait_ms : SLEEP_MAX_MS));
+        int32_t wait_ms = sleep_ms(loop);
+        loop->now_ms = 0; /* it will be later when libh2o calls back */
+        h2o_evloop_run(loop->h2o, wait_ms);
     }
 }
 
@@ -160,7 +173,10 @@ bool loop_is_current(const struct loop *loop)
 
 uint64_t loop_now_ms(struct loop *loop)
 {
-    return loop->wheel.now_ms;
+    if (loop->now_ms == 0) {
+        loop->now_ms = monotonic_ms();
+    }
+    return loop->now_ms;
 }
 
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms)
@@ -193,6 +209,22 @@ void loop_defer(struct loop *loop, struct loop_deferred *deferred)
     deferred->next = NULL;
     *loop->deferred_tail = deferred;
     loop->deferred_tail = &deferred->next;
+}
+
+void loop_defer_cancel(struct loop *loop, struct loop_deferred *deferred)
+{
+    if (!deferred->queued) {
+        return;
+    }
+    struct loop_deferred **link = &loop->deferred;
+    while (*link != deferred) {
+        link = &(*link)->next;
+    }
+    *link = deferred->next;
+    if (*link == NULL) {
+        loop->deferred_tail = link;
+    }
+    deferred->queued = false;
 }
 
 static void watch_on_read(h2o_socket_t *socket, const char *error)

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "loop/h2o_loop.h"
 
@@ -118,6 +119,12 @@ void stream_write(struct stream *stream, const struct iovec *vectors, int count)
 bool stream_is_writing(const struct stream *stream)
 {
     return h2o_socket_is_writing(stream->socket);
+}
+
+void stream_end(struct stream *stream)
+{
+    assert(!stream_is_writing(stream));
+    shutdown(h2o_socket_get_fd(stream->socket), SHUT_WR);
 }
 
 void stream_pause(struct stream *stream)

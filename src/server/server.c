@@ -16,8 +16,8 @@
 #include "tls.h"
 #include "util/log.h"
 
-/* A lane is what libh2o needs for one worker: a context, a listener of its own (SO_REUSEPORT) and the connections that it
- * accepted. Stopping is the same on each lane: close the listener, tell everybody, and leave the loop when the last
+/* A lane is what libh2o needs for one worker: a context, a listener of its own (SO_REUSEPORT) and the connections that
+ * it accepted. Stopping is the same on each lane: close the listener, tell everybody, and leave the loop when the last
  * connection has gone or time is up. */
 
 enum { BACKLOG = 4096, ACCEPTS_A_TURN = 32, DRAIN_STEP_MS = 20, SHUTDOWN_GRACE_MS = 1200 };
@@ -186,20 +186,26 @@ int server_port(const struct server *server)
     return server->port;
 }
 
+static int count_connections(const struct lane *lane)
+{
+    int upgraded = lane->worker->count_open != NULL ? lane->worker->count_open(lane->worker) : 0;
+    return lane->connections.count + upgraded;
+}
+
 /* Looks again and again whether the last connection has gone; libh2o's own farewell takes a second. */
 static void on_drain(struct timer *timer)
 {
     struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, drain));
     struct loop *loop = lane->worker->loop;
     uint64_t now_ms = loop_now_ms(loop);
-    if (lane->connections.count > 0 && now_ms < lane->drain_until_ms) {
+    if (count_connections(lane) > 0 && now_ms < lane->drain_until_ms) {
         if (now_ms >= lane->polite_until_ms) {
             http_connections_shutdown(&lane->connections);
         }
         loop_timer_start(loop, &lane->drain, DRAIN_STEP_MS);
         return;
     }
-    lane->is_clean = lane->connections.count == 0;
+    lane->is_clean = count_connections(lane) == 0;
     loop_stop(loop);
 }
 

@@ -3,8 +3,9 @@
 #include <assert.h>
 #include <string.h>
 
-/* A timer sits on the level of the highest bit in which its time differs from the wheel's, so all timers of a lower level
- * are due before any of a higher one, and a slot of a higher level is spread over lower ones when its time begins. */
+/* A timer sits on the level of the highest bit in which its time differs from the wheel's, so all timers of a lower
+ * level are due before any of a higher one, and a slot of a higher level is spread over lower ones when its time
+ * begins. */
 
 enum { BITS = 6, SLOT_NONE = TIMER_WHEEL_LEVELS * TIMER_WHEEL_SLOTS };
 
@@ -28,9 +29,6 @@ static void insert(struct timer_wheel *wheel, struct timer *timer)
 {
     uint64_t difference = wheel->now_ms ^ timer->due_ms;
     int level = difference == 0 ? 0 : (63 - __builtin_clzll(difference)) / BITS;
-    if (level >= TIMER_WHEEL_LEVELS) {
-        level = TIMER_WHEEL_LEVELS - 1; /* beyond two years: looked at again when this slot begins */
-    }
     int index = (int)(timer->due_ms >> (BITS * level)) & (TIMER_WHEEL_SLOTS - 1);
     timer->slot = (uint16_t)(level * TIMER_WHEEL_SLOTS + index);
     wheel->occupied[level] |= 1ull << index;
@@ -57,6 +55,9 @@ void timer_wheel_start(struct timer_wheel *wheel, struct timer *timer, uint64_t 
     assert(timer->on_fire != NULL);
     timer_wheel_stop(wheel, timer);
     timer->due_ms = due_ms > wheel->now_ms ? due_ms : wheel->now_ms + 1;
+    if (timer->due_ms > TIMER_WHEEL_END_MS) {
+        timer->due_ms = TIMER_WHEEL_END_MS;
+    }
     insert(wheel, timer);
 }
 

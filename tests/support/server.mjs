@@ -22,7 +22,7 @@ import { promisify } from 'node:util';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const jwtSecret = 'f2b7c1d09e8a4c63b5d7e0f1928374650a1b2c3d4e5f6071';
 
-const postgresPrograms = '/usr/lib/postgresql/15/bin';
+export const postgresPrograms = '/usr/lib/postgresql/15/bin';
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 60_000;
 const directories = new Set();

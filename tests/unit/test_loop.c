@@ -1,0 +1,336 @@
+/* The event loop: tasks from other threads in order and without loss, timers, what is put off to the end of the turn,
+ * watched descriptors, and that nothing waits for an unrelated event. */
+#include "loop/loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct loop *loop;
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void pause_ms(long milliseconds)
+{
+    struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static int create(void **state)
+{
+    (void)state;
+    loop = loop_create();
+    return loop == NULL;
+}
+
+static int destroy(void **state)
+{
+    (void)state;
+    loop_destroy(loop);
+    return 0;
+}
+
+/* --- tasks --- */
+
+enum { THREADS = 4, TASKS = 20000 };
+
+struct numbered {
+    struct loop_task task;
+    int thread, number;
+};
+
+static struct numbered *numbered;
+static int next_number[THREADS], tasks_run;
+
+static void run_numbered(struct loop_task *task)
+{
+    struct numbered *self = (struct numbered *)task;
+    assert_true(loop_is_current(loop));
+    assert_int_equal(self->number, next_number[self->thread]++);
+    if (++tasks_run == THREADS * TASKS) {
+        loop_stop(loop);
+    }
+}
+
+static void *post_many(void *data)
+{
+    struct numbered *tasks = data;
+    for (int i = 0; i < TASKS; i++) {
+        loop_post(loop, &tasks[i].task);
+        if (i % 1000 == 0) {
+            pause_ms(1); /* so that the loop falls asleep now and then */
+        }
+    }
+    return NULL;
+}
+
+static void test_tasks_come_in_order(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    numbered = calloc((size_t)THREADS * TASKS, sizeof *numbered);
+    for (int i = 0; i < THREADS; i++) {
+        for (int j = 0; j < TASKS; j++) {
+            numbered[i * TASKS + j] = (struct numbered){{run_numbered, NULL}, i, j};
+        }
+        assert_int_equal(pthread_create(&threads[i], NULL, post_many, numbered + (size_t)i * TASKS), 0);
+    }
+    loop_run(loop);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(next_number[i], TASKS);
+    }
+    free(numbered);
+}
+
+struct chain {
+    struct loop_task task;
+    int left;
+};
+
+static void run_chain(struct loop_task *task)
+{
+    struct chain *chain = (struct chain *)task;
+    if (--chain->left > 0) {
+        loop_post(loop, task);
+    } else {
+        loop_stop(loop);
+    }
+}
+
+static void test_a_task_posts_itself(void **state)
+{
+    (void)state;
+    struct chain chain = {{run_chain, NULL}, 1000};
+    loop_post(loop, &chain.task);
+    loop_run(loop);
+    assert_int_equal(chain.left, 0);
+}
+
+static int freed;
+
+static void free_task(struct loop_task *task)
+{
+    free(task);
+    freed++;
+}
+
+static void test_waiting_tasks_run_at_the_end(void **state)
+{
+    (void)state;
+    freed = 0;
+    struct loop *other = loop_create();
+    for (int i = 0; i < 3; i++) {
+        struct loop_task *task = calloc(1, sizeof *task);
+        task->run = free_task;
+        loop_post(other, task);
+    }
+    loop_stop(other);
+    loop_run(other);
+    assert_int_equal(freed, 0);
+    loop_destroy(other);
+    assert_int_equal(freed, 3);
+    loop_destroy(NULL);
+}
+
+/* --- timers --- */
+
+static uint64_t started_ms, fired_ms;
+static int fires;
+
+static void stop_loop(struct timer *timer)
+{
+    (void)timer;
+    fires++;
+    fired_ms = clock_ms();
+    loop_stop(loop);
+}
+
+static void count_fire(struct timer *timer)
+{
+    (void)timer;
+    fires++;
+}
+
+static void test_timers(void **state)
+{
+    (void)state;
+    struct timer soon = {.on_fire = count_fire}, stopped = {.on_fire = count_fire}, last = {.on_fire = stop_loop};
+    fires = 0;
+    started_ms = clock_ms();
+    loop_timer_start(loop, &soon, 0);
+    loop_timer_start(loop, &stopped, 10);
+    loop_timer_start(loop, &last, 10);
+    loop_timer_start(loop, &last, 60); /* moves it */
+    loop_timer_stop(loop, &stopped);
+    loop_timer_stop(loop, &stopped);
+    loop_run(loop);
+    assert_int_equal(fires, 2);
+    assert_in_range(fired_ms - started_ms, 59, 2000);
+}
+
+static uint64_t told_ms, really_ms;
+
+static void compare_clocks(struct loop_task *task)
+{
+    (void)task;
+    told_ms = loop_now_ms(loop);
+    really_ms = clock_ms();
+    loop_stop(loop);
+}
+
+static void *post_late(void *task)
+{
+    pause_ms(150);
+    loop_post(loop, task);
+    return NULL;
+}
+
+/* What wakes the loop after a long sleep sees the time of its waking. */
+static void test_time_after_a_sleep(void **state)
+{
+    (void)state;
+    struct loop_task task = {.run = compare_clocks};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, post_late, &task), 0);
+    loop_run(loop);
+    pthread_join(thread, NULL);
+    assert_in_range(really_ms - told_ms, 0, 50);
+}
+
+/* --- put off --- */
+
+struct counted {
+    struct loop_deferred deferred;
+    int runs, again;
+};
+
+static void run_counted(struct loop_deferred *deferred)
+{
+    struct counted *counted = (struct counted *)deferred;
+    counted->runs++;
+    if (counted->again-- > 0) {
+        loop_defer(loop, deferred);
+    }
+}
+
+static struct counted first = {{run_counted, NULL, false}, 0, 0}, second = {{run_counted, NULL, false}, 0, 2};
+
+static void defer_both(struct timer *timer)
+{
+    (void)timer;
+    loop_defer(loop, &first.deferred);
+    loop_defer(loop, &second.deferred);
+    loop_defer(loop, &first.deferred);
+    assert_int_equal(first.runs, 0);
+}
+
+static void test_deferred(void **state)
+{
+    (void)state;
+    struct timer now = {.on_fire = defer_both}, later = {.on_fire = stop_loop};
+    loop_timer_start(loop, &now, 0);
+    loop_timer_start(loop, &later, 20);
+    loop_run(loop);
+    assert_int_equal(first.runs, 1);
+    assert_int_equal(second.runs, 3);
+}
+
+/* --- watched descriptors --- */
+
+struct watched {
+    struct loop_watch *watch;
+    int fd, reads, writes;
+};
+
+static void on_writable(void *data)
+{
+    ((struct watched *)data)->writes++;
+}
+
+static void on_readable(void *data)
+{
+    struct watched *watched = data;
+    char bytes[100];
+    ssize_t length = read(watched->fd, bytes, sizeof bytes);
+    if (length < 0) {
+        assert_int_equal(errno, EAGAIN);
+        return;
+    }
+    watched->reads++;
+    if (length == 0) {
+        loop_watch_destroy(watched->watch); /* inside its own callback */
+        watched->watch = NULL;
+        loop_stop(loop);
+    } else {
+        loop_watch_writable(watched->watch, on_writable);
+        loop_watch_writable(watched->watch, on_writable);
+    }
+}
+
+static void *write_and_close(void *data)
+{
+    int fd = *(int *)data;
+    for (int i = 0; i < 3; i++) {
+        pause_ms(10);
+        assert_int_equal(write(fd, "x", 1), 1);
+    }
+    pause_ms(10);
+    close(fd);
+    return NULL;
+}
+
+static void test_watch(void **state)
+{
+    (void)state;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    struct watched watched = {.fd = fds[0]};
+    watched.watch = loop_watch_create(loop, fds[0], on_readable, &watched);
+    loop_watch_writable(watched.watch, on_writable);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, write_and_close, &fds[1]), 0);
+    loop_run(loop);
+    pthread_join(thread, NULL);
+    assert_int_equal(watched.reads, 4);
+    assert_int_equal(watched.writes, 4);
+    assert_true(fcntl(fds[0], F_GETFD) >= 0); /* the caller keeps its own */
+    close(fds[0]);
+    loop_watch_destroy(NULL);
+}
+
+static void test_watch_of_nothing(void **state)
+{
+    (void)state;
+    assert_null(loop_watch_create(loop, -1, on_readable, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_tasks_come_in_order, create, destroy),
+        cmocka_unit_test_setup_teardown(test_a_task_posts_itself, create, destroy),
+        cmocka_unit_test_setup_teardown(test_waiting_tasks_run_at_the_end, create, destroy),
+        cmocka_unit_test_setup_teardown(test_timers, create, destroy),
+        cmocka_unit_test_setup_teardown(test_time_after_a_sleep, create, destroy),
+        cmocka_unit_test_setup_teardown(test_deferred, create, destroy),
+        cmocka_unit_test_setup_teardown(test_watch, create, destroy),
+        cmocka_unit_test_setup_teardown(test_watch_of_nothing, create, destroy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -45,7 +45,7 @@ CREATE TABLE contacts (
     contact_id uuid NOT NULL REFERENCES users (id),
     chat_id uuid NOT NULL REFERENCES chats (id),
     created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (user_id, contact_id)
+    PRIMARY KEY (user_id, contact_id) INCLUDE (chat_id) -- a list of contacts is read from the index alone
 );
 COMMENT ON TABLE contacts IS 'Who may write to whom; always both directions.';
 COMMENT ON COLUMN contacts.chat_id IS 'The pair''s direct chat: one look tells a sender''s right and where the message goes.';

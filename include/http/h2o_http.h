@@ -6,8 +6,9 @@
 
 #include "http/site.h"
 
-/* Adds the handler that serves the site, and gzip, to `path`. */
-h2o_handler_t *http_install(h2o_pathconf_t *path);
+/* Adds the handler that serves the site, and gzip, to `host`; also what libh2o itself refuses then gets our form of
+ * errors. */
+h2o_handler_t *http_install(h2o_hostconf_t *host);
 
 /* Says which worker serves what arrives by `context`. Before its loop runs. */
 void http_bind(h2o_context_t *context, h2o_handler_t *handler, struct http_worker *worker);
@@ -16,20 +17,22 @@ void http_bind(h2o_context_t *context, h2o_handler_t *handler, struct http_worke
 struct http_connections {
     struct http_connection *first;
     int count;
+    struct http_request *sending, **sending_tail; /* replies that have not left yet, the oldest first */
 };
 
-/* One connection, from its accept to its close; upgraded ones leave the list when they are handed over. */
-struct http_connection {
-    h2o_socket_t *socket;
-    struct http_request *watched; /* whose client's leaving is watched for */
-    struct http_connections *connections;
-    struct http_connection *previous, *next;
-};
+void http_connections_init(struct http_connections *connections);
 
-/* Keeps a record of an accepted socket until it closes. */
+/* Keeps a record of an accepted socket until it closes, or is handed over to another thread. */
 void http_connection_attach(struct http_connections *connections, h2o_socket_t *socket);
 
-/* Shuts every connection's reading side, so that idle ones end. */
+/* Ends connections whose oldest reply has been on its way since before `since_ms` of the loop's time. libh2o itself
+ * waits for ever for a client that does not read. */
+void http_connections_cut_slow(struct http_connections *connections, uint64_t since_ms);
+
+/* Shuts the reading side, so that idle connections end; HTTP/2 has its own farewell. */
 void http_connections_shutdown(struct http_connections *connections);
+
+/* Ends them all: requests by HTTP/1 that are still worked on are answered with 503. They close in the turns after. */
+void http_connections_cut(struct http_connections *connections);
 
 #endif

@@ -5,8 +5,8 @@
 #include "service/services.h"
 
 /* Tells the user's contacts that he has come (user-online) or gone (user-offline, and when); a going is noted in the
- * database. A presence_on_change: `services` is the worker's. */
-void announce_presence(void *services, struct uuid user_id, bool is_online);
+ * database. A presence_on_change: `data` is the worker's struct services. */
+void announce_presence(void *data, struct uuid user_id, bool is_online);
 
 /* Tells the receiver that the actor types (typing), or has stopped (stop_typing). STATUS_FORBIDDEN: not a contact. */
 void announce_typing(struct services *services, const struct actor *actor, struct uuid receiver_id, bool is_typing,

@@ -20,8 +20,8 @@ static inline struct actor api_actor(const struct exchange *exchange)
     return (struct actor){exchange->actor.user_id, exchange->actor.username, exchange->origin};
 }
 
-/* An on_outcome: `exchange` (a struct exchange) gets its reply, and the reference that was taken for it is dropped. */
-void api_reply(void *exchange, const struct outcome *outcome);
+/* An on_outcome: `data`, a struct exchange, gets its reply, and the reference that was taken for it is dropped. */
+void api_reply(void *data, const struct outcome *outcome);
 
 /* A number that need not come. */
 static inline int64_t api_integer(const struct field_value *value, int64_t otherwise)

@@ -47,7 +47,7 @@ struct db {
     int queue_count, waiting;
     struct loop_deferred dispatch;
     atomic_int ready;
-    atomic_int posted; /* calls from other threads that have not arrived yet: they keep this alive */
+    atomic_int posted; /* calls on their way here or back by a task: they keep this alive */
     bool is_destroyed;
 };
 
@@ -139,7 +139,6 @@ static void split(struct db *db, struct db_call *calls)
         queue_push(&db->alone, call);
         db->waiting++;
     }
-    loop_defer(db->loop, &db->dispatch);
 }
 
 static void send_group(struct db *db, struct connection *connection, struct queue *queue, int max)
@@ -147,6 +146,7 @@ static void send_group(struct db *db, struct connection *connection, struct queu
     int count;
     struct db_call *calls = queue_take(queue, max, &count);
     db->waiting -= count;
+    loop_defer(db->loop, &db->dispatch); /* in case that nothing gets under way now */
     struct execution *execution = calloc(1, sizeof *execution);
     if (execution == NULL) {
         complete_all(db, calls, STATUS_UNAVAILABLE);
@@ -356,20 +356,32 @@ static void enqueue(struct db *db, struct db_call *call)
     loop_defer(db->loop, &db->dispatch);
 }
 
+static void release(struct db *db)
+{
+    if (atomic_fetch_sub(&db->posted, 1) == 1 && db->is_destroyed) {
+        free(db);
+    }
+}
+
 /* A call from another thread has come. */
 static void on_posted(struct loop_task *task)
 {
     struct db_call *call = (struct db_call *)((char *)task - offsetof(struct db_call, task));
     struct db *db = call->db;
-    bool is_last = atomic_fetch_sub(&db->posted, 1) == 1;
     if (has_room(db)) {
         enqueue(db, call);
     } else {
         complete(db, call, STATUS_UNAVAILABLE);
     }
-    if (db->is_destroyed && is_last) {
-        free(db);
-    }
+    release(db);
+}
+
+static void on_refused(struct loop_task *task)
+{
+    struct db_call *call = (struct db_call *)((char *)task - offsetof(struct db_call, task));
+    struct db *db = call->db;
+    finish(call);
+    release(db);
 }
 
 void db_submit(struct db *db, struct loop *caller, struct db_call *call)
@@ -379,17 +391,14 @@ void db_submit(struct db *db, struct loop *caller, struct db_call *call)
     call->caller = caller;
     call->rows = (struct db_rows){0};
     call->attempts = 0;
-    if (caller != db->loop) {
-        atomic_fetch_add(&db->posted, 1);
-        call->task.run = on_posted;
-        loop_post(db->loop, &call->task);
-    } else if (has_room(db)) {
+    call->status = STATUS_UNAVAILABLE;
+    if (caller == db->loop && has_room(db)) {
         enqueue(db, call);
-    } else {
-        call->status = STATUS_UNAVAILABLE;
-        call->task.run = on_finish_task;
-        loop_post(caller, &call->task);
+        return;
     }
+    atomic_fetch_add(&db->posted, 1);
+    call->task.run = caller == db->loop ? on_refused : on_posted;
+    loop_post(db->loop, &call->task);
 }
 
 bool db_is_available(const struct db *db)

@@ -6,10 +6,25 @@
 
 #include "http/h2o_http.h"
 
-/* The record of a socket, or NULL if none was attached. */
-static inline struct http_connection *http_connection_of(h2o_socket_t *socket)
+struct http_connection {
+    h2o_socket_t *socket;
+    struct http_connections *connections;
+    struct http_connection *previous, *next;
+    struct http_request *request; /* by HTTP/1: the one that is worked on, or NULL */
+    bool is_http2;                /* known from the first request on */
+    bool is_banned;
+    unsigned resets; /* since `resets_since_ms` */
+    uint64_t resets_since_ms;
+};
+
+/* The record of a request's connection, or NULL if none was attached. */
+static inline struct http_connection *http_connection_of(const h2o_req_t *raw)
 {
-    return socket->on_close.data;
+    return raw->conn->callbacks->get_socket(raw->conn)->on_close.data;
 }
+
+/* A client of HTTP/2 has reset a stream that was worked on. Who does so over and over (CVE-2023-44487) makes us work
+ * for nothing, and is sent away. */
+void http_connection_count_reset(struct http_connection *connection, uint64_t now_ms);
 
 #endif

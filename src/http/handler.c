@@ -1,6 +1,8 @@
 /* What happens to each request: headers, CORS, the table of routes, then the exchange. */
-#include "http/h2o_http.h"
+#include "handler.h"
 
+#include "connection.h"
+#include "fallback.h"
 #include "http_exchange.h"
 
 enum { COMPRESS_MIN_BYTES = 1024, PREFLIGHT_MAX_AGE_S = 7200 };
@@ -65,6 +67,12 @@ static void add_cors_headers(struct http_request *request)
     add_static_header(raw, "access-control-allow-credentials", "true");
     add_static_header(raw, "access-control-expose-headers",
                       "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
+}
+
+void handler_add_headers(struct http_request *request)
+{
+    add_security_headers(request->raw);
+    add_cors_headers(request);
 }
 
 static bool is_method(const h2o_req_t *raw, const char *method)
@@ -174,9 +182,13 @@ static const struct http_mount *find_mount(const struct http_site *site, const h
 static int on_request(h2o_handler_t *handler, h2o_req_t *raw)
 {
     struct http_worker *worker = h2o_context_get_handler_context(raw->conn->ctx, handler);
+    struct http_connection *connection = http_connection_of(raw);
+    if (connection != NULL && connection->is_banned) {
+        h2o_send_error_503(raw, "Service Unavailable", "", 0);
+        return 0;
+    }
     struct http_request *request = http_request_create(raw, worker);
-    add_security_headers(raw);
-    add_cors_headers(request);
+    handler_add_headers(request);
     const struct operation *route = find_route(worker->site, raw);
     const struct http_mount *mount = route == NULL ? find_mount(worker->site, raw) : NULL;
     if (route != NULL) {
@@ -190,12 +202,14 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *raw)
     return 0;
 }
 
-h2o_handler_t *http_install(h2o_pathconf_t *path)
+h2o_handler_t *http_install(h2o_hostconf_t *host)
 {
+    h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     h2o_handler_t *handler = h2o_create_handler(path, sizeof *handler);
     handler->on_req = on_request;
     h2o_compress_args_t compress = {.min_size = COMPRESS_MIN_BYTES, .gzip = {.quality = 1}, .brotli = {.quality = -1}};
     h2o_compress_register(path, &compress);
+    fallback_install(&host->fallback_path, handler);
     return handler;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "headers.h"
 #include "util/json.h"
 #include "util/log.h"
 
@@ -12,8 +13,8 @@
 
 enum { REPLY_MAX_BYTES = 64 << 20, IDEMPOTENCY_KEY_MAX_LENGTH = 128 };
 
-static const char JSON_TYPE[] = "application/json; charset=utf-8";
 static const char RETRY_AFTER_S[] = "2";
+static const char LAST_RESORT[] = "{\"success\":false,\"message\":\"Internal server error\",\"code\":\"INTERNAL\"}";
 
 struct http_exchange {
     struct exchange exchange;
@@ -23,10 +24,10 @@ struct http_exchange {
 
 static void send_json(struct http_request *request, int http_status, struct buffer *body)
 {
-    if (body->failed) {
-        http_request_refuse(request, STATUS_INTERNAL, status_message(STATUS_INTERNAL));
+    if (body->failed) { /* too long, or no memory: nothing that takes more of it */
+        http_request_reply(request, status_http(STATUS_INTERNAL), HTTP_EXCHANGE_TYPE, slice_of(LAST_RESORT));
     } else {
-        http_request_reply(request, http_status, JSON_TYPE, buffer_slice(body));
+        http_request_reply(request, http_status, HTTP_EXCHANGE_TYPE, buffer_slice(body));
     }
     buffer_dispose(body);
 }
@@ -47,7 +48,8 @@ static void on_reply(struct exchange *exchange, enum status status, const char *
     send_json(exchange->peer, status_http(status), &body);
 }
 
-static void send_failure(struct http_request *request, enum status status, const char *message, struct slice errors)
+struct buffer http_exchange_failure(const struct http_request *request, enum status status, const char *message,
+                                    struct slice errors)
 {
     struct buffer body = buffer_init(REPLY_MAX_BYTES);
     buffer_append_text(&body, "{\"success\":false,\"message\":");
@@ -60,6 +62,12 @@ static void send_failure(struct http_request *request, enum status status, const
         buffer_append_char(&body, ']');
     }
     buffer_append_char(&body, '}');
+    return body;
+}
+
+static void send_failure(struct http_request *request, enum status status, const char *message, struct slice errors)
+{
+    struct buffer body = http_exchange_failure(request, status, message, errors);
     if (status == STATUS_UNAVAILABLE) {
         http_request_add_header(request, "retry-after", slice_of(RETRY_AFTER_S));
     }
@@ -86,19 +94,9 @@ void http_request_refuse(struct http_request *request, enum status status, const
     send_failure(request, status, message, (struct slice){NULL, 0});
 }
 
-/* The token of `Authorization: Bearer …`, or empty. */
-static struct slice bearer_token(const struct http_request *request)
-{
-    struct slice value = http_request_header(request, "authorization");
-    if (value.length < 7 || strncasecmp(value.data, "Bearer ", 7) != 0) {
-        return (struct slice){NULL, 0};
-    }
-    return (struct slice){value.data + 7, value.length - 7};
-}
-
 static bool authenticate(struct exchange *exchange, struct http_request *request)
 {
-    struct slice token = bearer_token(request);
+    struct slice token = headers_bearer_token(http_request_header(request, "authorization"));
     if (token.length == 0) {
         exchange_fail_because(exchange, STATUS_UNAUTHORIZED, "No token provided");
         return false;
@@ -112,14 +110,6 @@ static bool authenticate(struct exchange *exchange, struct http_request *request
     return true;
 }
 
-static bool is_json(struct slice content_type)
-{
-    static const char TYPE[] = "application/json";
-    size_t length = sizeof TYPE - 1;
-    return content_type.length >= length && strncasecmp(content_type.data, TYPE, length) == 0 &&
-           (content_type.length == length || content_type.data[length] == ';' || content_type.data[length] == ' ');
-}
-
 static bool read_input(struct exchange *exchange, struct http_request *request)
 {
     const struct operation *operation = exchange->operation;
@@ -129,7 +119,7 @@ static bool read_input(struct exchange *exchange, struct http_request *request)
         return false;
     }
     bool is_query = strcmp(operation->method, "GET") == 0;
-    if (!is_query && body.length > 0 && !is_json(http_request_header(request, "content-type"))) {
+    if (!is_query && body.length > 0 && !headers_is_json(http_request_header(request, "content-type"))) {
         exchange_fail(exchange, STATUS_UNSUPPORTED_MEDIA_TYPE);
         return false;
     }

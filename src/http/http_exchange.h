@@ -7,4 +7,11 @@
 /* Checks the token, reads the input, and calls the route's handler, or answers what is wrong. */
 void http_exchange_run(struct http_request *request, const struct operation *operation);
 
+/* The content type of JSON bodies. */
+#define HTTP_EXCHANGE_TYPE "application/json; charset=utf-8"
+
+/* A failure's body; `errors` are members of a JSON array. The caller disposes it; `failed` without memory. */
+struct buffer http_exchange_failure(const struct http_request *request, enum status status, const char *message,
+                                    struct slice errors);
+
 #endif

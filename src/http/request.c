@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "connection.h"
+#include "headers.h"
 #include "loop/h2o_loop.h"
 #include "util/log.h"
 #include "util/metrics.h"
@@ -36,6 +37,21 @@ static void log_request(const struct http_request *request)
               LOG_SLICE("user", ((struct slice){user, request->has_user ? sizeof user : 0})));
 }
 
+/* libh2o's request is gone. */
+static void forget(struct http_request *request)
+{
+    struct http_connection *connection = http_connection_of(request->raw);
+    loop_timer_stop(request->worker->loop, &request->watch_timer);
+    http_request_forget_sending(request);
+    if (connection != NULL && connection->request == request) {
+        connection->request = NULL;
+    }
+    if (connection != NULL && request->raw->version >= 0x200 && !request->is_replied) {
+        http_connection_count_reset(connection, loop_now_ms(request->worker->loop));
+    }
+    request->raw = NULL;
+}
+
 static void on_dispose(void *block)
 {
     struct http_request *request = ((struct tether *)block)->request;
@@ -46,7 +62,7 @@ static void on_dispose(void *block)
     if (log_enabled(LOG_INFO)) {
         log_request(request);
     }
-    request->raw = NULL;
+    forget(request);
     if (!request->is_replied && request->on_leave != NULL) {
         void (*on_leave)(void *) = request->on_leave;
         request->on_leave = NULL;
@@ -55,26 +71,10 @@ static void on_dispose(void *block)
     http_request_unref(request);
 }
 
-static bool is_sane_id(struct slice id)
-{
-    if (id.length == 0 || id.length > REQUEST_ID_MAX_LENGTH) {
-        return false;
-    }
-    for (size_t i = 0; i < id.length; i++) {
-        char c = id.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              strchr("-_.:+/=", c) != NULL) ||
-            c == '\0') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void choose_id(struct http_request *request)
 {
     struct slice sent = http_request_header(request, "x-request-id");
-    if (is_sane_id(sent)) {
+    if (headers_is_request_id(sent, REQUEST_ID_MAX_LENGTH)) {
         memcpy(request->id, sent.data, sent.length);
         request->id[sent.length] = '\0';
     } else {
@@ -95,6 +95,8 @@ static void read_address(struct http_request *request)
     }
 }
 
+static void on_watch_timer(struct timer *timer);
+
 struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *worker)
 {
     struct http_request *request = h2o_mem_alloc(sizeof *request);
@@ -102,9 +104,15 @@ struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *wor
     request->references = 2; /* the caller's and the tether's */
     request->raw = raw;
     request->worker = worker;
+    request->watch_timer.on_fire = on_watch_timer;
     clock_gettime(CLOCK_MONOTONIC, &request->started_at);
     struct tether *tether = h2o_mem_alloc_shared(&raw->pool, sizeof *tether, on_dispose);
     tether->request = request;
+    struct http_connection *connection = http_connection_of(raw);
+    if (connection != NULL) {
+        connection->is_http2 = raw->version >= 0x200;
+        connection->request = connection->is_http2 ? NULL : request;
+    }
     read_address(request);
     choose_id(request);
     return request;
@@ -186,49 +194,9 @@ const char *http_request_id(const struct http_request *request)
     return request->id;
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-static bool percent_decode(struct slice text, char *out, size_t size)
-{
-    size_t length = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        char c = text.data[i] == '+' ? ' ' : text.data[i];
-        if (c == '%') {
-            if (i + 2 >= text.length || hex_value(text.data[i + 1]) < 0 || hex_value(text.data[i + 2]) < 0) {
-                return false;
-            }
-            c = (char)(hex_value(text.data[i + 1]) << 4 | hex_value(text.data[i + 2]));
-            i += 2;
-        }
-        if (length + 1 >= size) {
-            return false;
-        }
-        out[length++] = c;
-    }
-    out[length] = '\0';
-    return true;
-}
-
 bool http_request_query_parameter(const struct http_request *request, const char *name, char *out, size_t size)
 {
-    struct slice rest = http_request_query(request);
-    size_t name_length = strlen(name);
-    while (rest.length > 0) {
-        const char *end = memchr(rest.data, '&', rest.length);
-        size_t length = end != NULL ? (size_t)(end - rest.data) : rest.length;
-        if (length > name_length && rest.data[name_length] == '=' && memcmp(rest.data, name, name_length) == 0) {
-            return percent_decode((struct slice){rest.data + name_length + 1, length - name_length - 1}, out, size);
-        }
-        size_t used = end != NULL ? length + 1 : length;
-        rest = (struct slice){rest.data + used, rest.length - used};
-    }
-    return false;
+    return headers_query_parameter(http_request_query(request), name, out, size);
 }
 
 void http_request_add_header(struct http_request *request, const char *name, struct slice value)
@@ -261,6 +229,7 @@ static void stop_watching(struct http_request *request)
 {
     if (request->is_watched) {
         request->is_watched = false;
+        loop_timer_stop(request->worker->loop, &request->watch_timer);
         h2o_socket_t *socket = socket_of(request);
         h2o_socket_read_stop(socket);
         h2o_socket_dont_read(socket, 0);
@@ -308,15 +277,43 @@ static const char *reason_of(int http_status)
     }
 }
 
+void http_request_forget_sending(struct http_request *request)
+{
+    if (request->sending_link == NULL) {
+        return;
+    }
+    *request->sending_link = request->next_sending;
+    if (request->next_sending != NULL) {
+        request->next_sending->sending_link = request->sending_link;
+    } else {
+        http_connection_of(request->raw)->connections->sending_tail = request->sending_link;
+    }
+    request->sending_link = NULL;
+}
+
+static void remember_sending(struct http_request *request)
+{
+    struct http_connection *connection = http_connection_of(request->raw);
+    if (connection == NULL) {
+        return;
+    }
+    request->replied_at_ms = loop_now_ms(request->worker->loop);
+    request->next_sending = NULL;
+    request->sending_link = connection->connections->sending_tail;
+    *request->sending_link = request;
+    connection->connections->sending_tail = &request->next_sending;
+}
+
 void http_request_reply(struct http_request *request, int http_status, const char *content_type, struct slice body)
 {
     static h2o_generator_t generator;
     h2o_req_t *raw = request->raw;
-    assert(!request->is_replied);
-    if (raw == NULL) {
+    assert(!request->is_replied || request->is_over);
+    if (raw == NULL || request->is_over) {
         return;
     }
     stop_watching(request);
+    remember_sending(request);
     request->is_replied = true;
     raw->res.status = http_status;
     raw->res.reason = reason_of(http_status);
@@ -331,28 +328,60 @@ void http_request_reply(struct http_request *request, int http_status, const cha
     h2o_send(raw, &copy, copy.len > 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
 }
 
-/* The client of a waiting HTTP/1.1 request has left (or sent more, which waits for its turn): libh2o itself does not
- * look before the reply. Nothing is read here, since the request's headers lie in the input buffer. */
-static void on_readable(h2o_socket_t *socket, const char *error)
+void http_request_cut(struct http_request *request)
 {
-    struct http_request *request = http_connection_of(socket)->watched;
+    if (!request->is_replied) {
+        request->raw->http1_is_persistent = 0;
+        http_request_refuse(request, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
+        request->is_over = true;
+    }
+}
+
+/* --- the client's leaving, by HTTP/1.1 ---
+ * libh2o itself does not look at a connection while its request is worked on. Nothing is read here, since the request's
+ * headers lie in the input buffer: once something has come (the next request, or TLS's farewell), the descriptor stays
+ * readable, and is looked at by the clock. */
+
+enum { WATCH_STEP_MS = 500 };
+
+static bool is_open(h2o_socket_t *socket)
+{
     struct tcp_info info;
     socklen_t length = sizeof info;
-    bool is_open = error == NULL && getsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
-                   info.tcpi_state == TCP_ESTABLISHED;
-    stop_watching(request);
-    if (is_open) {
+    return getsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+           info.tcpi_state == TCP_ESTABLISHED;
+}
+
+static void look(struct http_request *request)
+{
+    h2o_socket_t *socket = socket_of(request);
+    if (is_open(socket)) {
+        h2o_socket_read_stop(socket);
+        loop_timer_start(request->worker->loop, &request->watch_timer, WATCH_STEP_MS);
         return;
     }
+    stop_watching(request);
     request->raw->http1_is_persistent = 0;
     http_request_ref(request);
     void (*on_leave)(void *) = request->on_leave;
     request->on_leave = NULL;
     on_leave(request->on_leave_data);
     if (!request->is_replied) {
-        http_request_reply(request, 400, NULL, (struct slice){NULL, 0}); /* to nobody; it ends the connection */
+        http_request_reply(request, 499, NULL, (struct slice){NULL, 0}); /* to nobody; it ends the connection */
+        request->is_over = true;
     }
     http_request_unref(request);
+}
+
+static void on_readable(h2o_socket_t *socket, const char *error)
+{
+    (void)error;
+    look(((struct http_connection *)socket->on_close.data)->request);
+}
+
+static void on_watch_timer(struct timer *timer)
+{
+    look((struct http_request *)((char *)timer - offsetof(struct http_request, watch_timer)));
 }
 
 void http_request_on_leave(struct http_request *request, void (*on_leave)(void *data), void *data)
@@ -360,14 +389,10 @@ void http_request_on_leave(struct http_request *request, void (*on_leave)(void *
     assert(request->on_leave == NULL);
     request->on_leave = on_leave;
     request->on_leave_data = data;
-    if (request->raw == NULL || request->raw->version >= 0x200) {
+    if (request->raw == NULL || request->raw->version >= 0x200 || http_connection_of(request->raw) == NULL) {
         return;
     }
     h2o_socket_t *socket = socket_of(request);
-    if (http_connection_of(socket) == NULL) {
-        return;
-    }
-    http_connection_of(socket)->watched = request;
     request->is_watched = true;
     h2o_socket_dont_read(socket, 1);
     h2o_socket_read_start(socket, on_readable);
@@ -392,20 +417,6 @@ static void on_upgraded(void *data, h2o_socket_t *socket, size_t request_size)
     free(upgrade);
 }
 
-/* Does the comma-separated list hold the word, in any case? */
-static bool list_holds(struct slice list, const char *word)
-{
-    size_t length = strlen(word);
-    for (size_t i = 0; i + length <= list.length; i++) {
-        bool starts = i == 0 || strchr(", \t", list.data[i - 1]) != NULL;
-        bool ends = i + length == list.length || strchr(", \t;", list.data[i + length]) != NULL;
-        if (starts && ends && strncasecmp(list.data + i, word, length) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Sec-WebSocket-Accept: RFC 6455 section 4.2.2, item 5.4. */
 static void make_accept_key(struct slice key, char out[29])
 {
@@ -423,7 +434,8 @@ static bool is_websocket_upgrade(const struct http_request *request)
     const h2o_req_t *raw = request->raw;
     struct slice upgrade = {raw->upgrade.base, raw->upgrade.len};
     return raw->version == 0x101 && slice_equals(http_request_method(request), SLICE("GET")) &&
-           list_holds(upgrade, "websocket") && list_holds(http_request_header(request, "connection"), "upgrade") &&
+           headers_list_holds(upgrade, "websocket") &&
+           headers_list_holds(http_request_header(request, "connection"), "upgrade") &&
            http_request_header(request, "sec-websocket-key").length == 24 &&
            slice_equals(http_request_header(request, "sec-websocket-version"), SLICE("13"));
 }

@@ -14,11 +14,15 @@ struct http_request {
     h2o_req_t *raw; /* NULL once the client has left or all was sent */
     struct http_worker *worker;
     bool is_replied;
+    bool is_over;    /* answered for whoever works on it: what that one replies later goes nowhere */
     bool is_watched; /* for the client's leaving, by HTTP/1.1 */
     bool has_user;
     struct uuid user_id; /* for the log */
     void (*on_leave)(void *data);
     void *on_leave_data;
+    struct timer watch_timer;
+    uint64_t replied_at_ms;
+    struct http_request *next_sending, **sending_link; /* `sending_link` is NULL while it is not in the list */
     struct timespec started_at;
     char address[46];
     char id[REQUEST_ID_MAX_LENGTH + 1];
@@ -26,5 +30,11 @@ struct http_request {
 
 /* A request around libh2o's, with one reference for the caller. */
 struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *worker);
+
+/* Answers 503, if there was no reply yet, and ends the connection, which is by HTTP/1. */
+void http_request_cut(struct http_request *request);
+
+/* Takes it off the list of replies that have not left. Nothing happens if it is not in it. */
+void http_request_forget_sending(struct http_request *request);
 
 #endif

@@ -114,6 +114,12 @@ static void forget(struct eio_session *session)
     loop_defer(server->loop, &session->work);
 }
 
+void eio_session_end_linger(struct eio_session *session)
+{
+    assert(session->state == EIO_STATE_LINGERING);
+    forget(session);
+}
+
 /* How a session closes. */
 struct ending {
     const char *reason;

@@ -94,7 +94,7 @@ void eio_server_destroy(struct eio_server *server);
 void *eio_server_owner(const struct eio_server *server);
 struct loop *eio_server_loop(const struct eio_server *server);
 int eio_server_session_count(const struct eio_server *server);
-void eio_server_handle(struct eio_server *server, struct http_request *request);
+void eio_server_handle(struct eio_server *server, struct http_request *http);
 
 /* Random bits as text: EIO_SID_LENGTH characters and a terminator. `bytes` get what was drawn. */
 void eio_make_id(uint8_t bytes[15], int worker, char out[EIO_SID_LENGTH + 1]);

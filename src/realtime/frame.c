@@ -67,16 +67,16 @@ static bool make_place(struct frame_queue *queue)
     }
     struct sio_frame **from = slots(queue) + queue->head;
     if (queue->head > 0 && queue->head >= capacity / 2) {
-        memmove(slots(queue), from, queue->count * sizeof *from);
+        memmove(slots(queue), from, queue->count * sizeof(struct sio_frame *));
         queue->head = 0;
         return true;
     }
     uint32_t larger = queue->many != NULL ? capacity * 2 : MANY_AT_FIRST;
-    struct sio_frame **many = malloc(larger * sizeof *many);
+    struct sio_frame **many = malloc(larger * sizeof(struct sio_frame *));
     if (many == NULL) {
         return false;
     }
-    memcpy(many, from, queue->count * sizeof *many);
+    memcpy(many, from, queue->count * sizeof(struct sio_frame *));
     free(queue->many);
     queue->many = many;
     queue->capacity = larger;

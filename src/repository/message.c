@@ -36,10 +36,11 @@ const struct db_statement STATEMENT_MESSAGE_LIST = {
     " LEFT JOIN LATERAL (SELECT g.* FROM messages g WHERE g.chat_id = r.chat_id AND g.seq BETWEEN r.low AND r.high"
     "  ORDER BY g.seq) m ON true"};
 
-/* The newest message lies with its chat, unless it is long. */
+/* The newest message lies with its chat, unless it is long: only then it is looked for. */
 const struct db_statement STATEMENT_CHAT_LIST = {
     "chat_list", "uibzu",
-    "SELECT q.ord, l.*, coalesce(l.last_content, m.content)"
+    "SELECT q.ord, l.*, coalesce(l.last_content, (SELECT m.content FROM messages m"
+    "  WHERE m.chat_id = l.id AND m.seq = l.last_seq))"
     " FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::timestamptz[], $5::uuid[])"
     "  WITH ORDINALITY q (reader, max, is_behind, at, chat, ord)"
     " CROSS JOIN LATERAL ("
@@ -52,8 +53,7 @@ const struct db_statement STATEMENT_CHAT_LIST = {
     "   OR coalesce(c.last_message_at, '-infinity') < coalesce(q.at, '-infinity')"
     "   OR (coalesce(c.last_message_at, '-infinity') = coalesce(q.at, '-infinity') AND c.id < q.chat))"
     "  ORDER BY c.last_message_at DESC NULLS LAST, c.id DESC LIMIT q.max"
-    " ) l"
-    " LEFT JOIN messages m ON l.last_content IS NULL AND m.chat_id = l.id AND m.seq = l.last_seq"};
+    " ) l"};
 
 static struct db_value optional_uuid(struct uuid id)
 {

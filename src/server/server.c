@@ -20,7 +20,12 @@
  * it accepted. Stopping is the same on each lane: close the listener, tell everybody, and leave the loop when the last
  * connection has gone or time is up. */
 
-enum { BACKLOG = 4096, ACCEPTS_A_TURN = 32, DRAIN_STEP_MS = 20, SHUTDOWN_GRACE_MS = 1200 };
+enum { BACKLOG = 4096, ACCEPTS_A_TURN = 32, ACCEPT_PAUSE_MS = 100 };
+enum { DRAIN_STEP_MS = 20, SHUTDOWN_GRACE_MS = 1200, CUT_GRACE_MS = 500, SWEEP_MS = 1000 };
+
+/* By HTTP/2 libh2o answers a body that is too large by resetting the stream, which asks many clients to try again: a
+ * body that exceeds the limit by less than this comes through to our own answer. */
+enum { BODY_SLACK_BYTES = 1 << 20 };
 
 struct lane {
     struct server *server;
@@ -32,6 +37,8 @@ struct lane {
     struct loop_task stop;
     struct timer drain;
     uint64_t drain_until_ms, polite_until_ms;
+    struct timer accept_pause, sweep;
+    bool is_full; /* no descriptor was free for the newest connection */
     bool is_clean;
     pthread_t thread;
     int fd;
@@ -51,13 +58,13 @@ static void configure(struct server *server)
 {
     h2o_config_init(&server->config);
     server->config.server_name = h2o_iovec_init(NULL, 0);
-    server->config.max_request_entity_size = server->options.max_body_bytes;
+    server->config.max_request_entity_size = server->options.max_body_bytes + BODY_SLACK_BYTES;
     uint64_t timeout_ms = (uint64_t)server->options.request_timeout_s * 1000;
     server->config.http1.req_timeout = timeout_ms;
     server->config.http2.idle_timeout = timeout_ms;
     server->config.http2.max_concurrent_requests_per_connection = 100;
     server->host = h2o_config_register_host(&server->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-    server->handler = http_install(h2o_config_register_path(server->host, "/", 0));
+    server->handler = http_install(server->host);
 }
 
 /* A listening socket on the address; with port 0 the first one finds a port for all. */
@@ -129,6 +136,29 @@ static bool open_listeners(struct server *server)
     return good;
 }
 
+static void on_accept(h2o_socket_t *listener, const char *error);
+
+static void on_accept_pause(struct timer *timer)
+{
+    struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, accept_pause));
+    h2o_socket_read_start(lane->listener, on_accept);
+}
+
+/* Nothing was accepted. The listener stays readable without free descriptors, so that it is left alone for a while. */
+static void on_accept_failure(struct lane *lane, int error)
+{
+    if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM) {
+        return;
+    }
+    if (!lane->is_full) {
+        log_write(LOG_ERROR, "cannot accept connections", LOG_STR("reason", strerror(error)),
+                  LOG_INT("connections", lane->connections.count));
+    }
+    lane->is_full = true;
+    h2o_socket_read_stop(lane->listener);
+    loop_timer_start(lane->worker->loop, &lane->accept_pause, ACCEPT_PAUSE_MS);
+}
+
 static void on_accept(h2o_socket_t *listener, const char *error)
 {
     struct lane *lane = listener->data;
@@ -138,11 +168,24 @@ static void on_accept(h2o_socket_t *listener, const char *error)
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
         if (socket == NULL) {
+            on_accept_failure(lane, errno);
             return;
         }
+        lane->is_full = false;
         http_connection_attach(&lane->connections, socket);
         h2o_accept(&lane->accept, socket);
     }
+}
+
+static void on_sweep(struct timer *timer)
+{
+    struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, sweep));
+    uint64_t now_ms = loop_now_ms(lane->worker->loop);
+    uint64_t timeout_ms = (uint64_t)lane->server->options.request_timeout_s * 1000;
+    if (now_ms > timeout_ms) {
+        http_connections_cut_slow(&lane->connections, now_ms - timeout_ms);
+    }
+    loop_timer_start(lane->worker->loop, timer, SWEEP_MS);
 }
 
 static void start_lane(struct lane *lane)
@@ -155,6 +198,10 @@ static void start_lane(struct lane *lane)
     lane->listener = h2o_evloop_socket_create(loop, lane->fd, H2O_SOCKET_FLAG_DONT_READ);
     lane->listener->data = lane;
     h2o_socket_read_start(lane->listener, on_accept);
+    http_connections_init(&lane->connections);
+    lane->accept_pause.on_fire = on_accept_pause;
+    lane->sweep.on_fire = on_sweep;
+    loop_timer_start(lane->worker->loop, &lane->sweep, SWEEP_MS);
 }
 
 struct server *server_create(const struct server_options *options, struct server_worker *workers, int count)
@@ -192,27 +239,51 @@ static int count_connections(const struct lane *lane)
     return lane->connections.count + upgraded;
 }
 
+static void end_lane(struct lane *lane)
+{
+    loop_timer_stop(lane->worker->loop, &lane->sweep);
+    loop_stop(lane->worker->loop);
+}
+
+/* Time is up: nothing may be left when the context goes, for libh2o has no way to end a connection from outside. */
+static void on_cut(struct timer *timer)
+{
+    struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, drain));
+    struct loop *loop = lane->worker->loop;
+    if (lane->connections.count > 0 && loop_now_ms(loop) < lane->drain_until_ms + CUT_GRACE_MS) {
+        http_connections_cut(&lane->connections);
+        loop_timer_start(loop, &lane->drain, DRAIN_STEP_MS);
+    } else {
+        end_lane(lane);
+    }
+}
+
 /* Looks again and again whether the last connection has gone; libh2o's own farewell takes a second. */
 static void on_drain(struct timer *timer)
 {
     struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, drain));
     struct loop *loop = lane->worker->loop;
     uint64_t now_ms = loop_now_ms(loop);
-    if (count_connections(lane) > 0 && now_ms < lane->drain_until_ms) {
+    lane->is_clean = count_connections(lane) == 0;
+    if (lane->is_clean) {
+        end_lane(lane);
+    } else if (now_ms < lane->drain_until_ms) {
         if (now_ms >= lane->polite_until_ms) {
             http_connections_shutdown(&lane->connections);
         }
-        loop_timer_start(loop, &lane->drain, DRAIN_STEP_MS);
-        return;
+        loop_timer_start(loop, timer, DRAIN_STEP_MS);
+    } else {
+        timer->on_fire = on_cut;
+        on_cut(timer);
     }
-    lane->is_clean = count_connections(lane) == 0;
-    loop_stop(loop);
 }
 
 static void on_stop(struct loop_task *task)
 {
     struct lane *lane = (struct lane *)((char *)task - offsetof(struct lane, stop));
+    on_accept(lane->listener, NULL); /* who is connected already is served */
     h2o_socket_close(lane->listener);
+    loop_timer_stop(lane->worker->loop, &lane->accept_pause);
     lane->listener = NULL;
     if (lane->worker->on_stop != NULL) {
         lane->worker->on_stop(lane->worker);

@@ -15,12 +15,25 @@
 #include "util/buffer.h"
 #include "util/log.h"
 
+enum { WORKERS_MAX = 8, MAX_PAYLOAD_BYTES = 1000000, ECHO_MAX_BYTES = 16 << 20, BODY_MAX_BYTES = 4 << 20 };
+
+/* What the suites want to find, unless the environment says otherwise. */
+static struct {
+    const char *name;
+    int value, low, high;
+} settings[] = {
+    {"WORKERS", 2, 1, WORKERS_MAX},         {"PING_INTERVAL_MS", 300, 1, INT32_MAX},
+    {"PING_TIMEOUT_MS", 200, 1, INT32_MAX}, {"CONNECT_TIMEOUT_MS", 1000, 1, INT32_MAX},
+    {"POLLING_HOLD_MS", 0, 0, INT32_MAX},   {"QUEUE_MAX_BYTES", 8 << 20, 1, INT32_MAX},
+};
 enum {
-    WORKERS_MAX = 8,
-    MAX_PAYLOAD_BYTES = 1000000,
-    ECHO_MAX_BYTES = 16 << 20,
-    QUEUE_MAX_BYTES = 8 << 20,
-    BODY_MAX_BYTES = 4 << 20,
+    WORKERS,
+    PING_INTERVAL_MS,
+    PING_TIMEOUT_MS,
+    CONNECT_TIMEOUT_MS,
+    POLLING_HOLD_MS,
+    QUEUE_MAX_BYTES,
+    SETTING_COUNT
 };
 
 struct lane {
@@ -144,11 +157,12 @@ static bool start_lane(int worker, struct sio_group *engines, struct sio_group *
 {
     struct lane *lane = &lanes[worker];
     struct loop *loop = loop_create();
-    struct sio_options options = {.ping_interval_ms = 300,
-                                  .ping_timeout_ms = 200,
-                                  .connect_timeout_ms = 1000,
+    struct sio_options options = {.ping_interval_ms = (uint32_t)settings[PING_INTERVAL_MS].value,
+                                  .ping_timeout_ms = (uint32_t)settings[PING_TIMEOUT_MS].value,
+                                  .connect_timeout_ms = (uint32_t)settings[CONNECT_TIMEOUT_MS].value,
                                   .max_payload_bytes = MAX_PAYLOAD_BYTES,
-                                  .send_queue_max_bytes = QUEUE_MAX_BYTES};
+                                  .send_queue_max_bytes = (uint32_t)settings[QUEUE_MAX_BYTES].value,
+                                  .polling_hold_ms = (uint32_t)settings[POLLING_HOLD_MS].value};
     if (loop == NULL) {
         return false;
     }
@@ -182,7 +196,7 @@ static void block_signals(void)
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 }
 
-static int count_of(const char *name, const char *text, int low, int high)
+static int read_number(const char *name, const char *text, int low, int high)
 {
     char *end;
     intmax_t number = strtoimax(text, &end, 10);
@@ -193,35 +207,25 @@ static int count_of(const char *name, const char *text, int low, int high)
     return (int)number;
 }
 
-int main(int argc, char **argv)
+static void read_settings(void)
 {
-    const char *worker_count = getenv("WORKERS");
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        puts("conformance");
-        return 0;
-    }
-    if (argc != 2) {
-        fputs("usage: conformance PORT (0: any free one, told on stdout)\n", stderr);
-        return 2;
-    }
-    int count = worker_count != NULL ? count_of("WORKERS", worker_count, 1, WORKERS_MAX) : 2;
-    struct server_options options = {.host = "::",
-                                     .port = count_of("PORT", argv[1], 0, UINT16_MAX),
-                                     .max_body_bytes = BODY_MAX_BYTES,
-                                     .request_timeout_s = 30,
-                                     .drain_s = 3};
-    log_configure(getenv("LOG_LEVEL") != NULL ? LOG_INFO : LOG_WARN, LOG_JSON);
-    block_signals();
-    struct sio_group *engines = sio_group_create(count), *groups = sio_group_create(count);
-    for (int i = 0; i < count; i++) {
-        if (engines == NULL || groups == NULL || !start_lane(i, engines, groups)) {
-            fputs("conformance: no memory or descriptors\n", stderr);
-            return 1;
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        const char *text = getenv(settings[i].name);
+        if (text != NULL) {
+            settings[i].value = read_number(settings[i].name, text, settings[i].low, settings[i].high);
         }
     }
+    log_configure(getenv("LOG_LEVEL") != NULL ? LOG_INFO : LOG_WARN, LOG_JSON);
+}
+
+/* Serves until a signal comes. True when everything ended in time. */
+static bool serve(int port, int count)
+{
+    struct server_options options = {
+        .host = "::", .port = port, .max_body_bytes = BODY_MAX_BYTES, .request_timeout_s = 30, .drain_s = 3};
     struct server *server = server_create(&options, workers, count);
     if (server == NULL) {
-        return 1;
+        return false;
     }
     printf("%d\n", server_port(server));
     fflush(stdout);
@@ -230,6 +234,31 @@ int main(int argc, char **argv)
         stop_lane(i);
     }
     server_destroy(server);
+    return is_clean;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("conformance");
+        return 0;
+    }
+    if (argc != 2) {
+        fputs("usage: conformance PORT (0: any free one, told on stdout)\n", stderr);
+        return 2;
+    }
+    int port = read_number("PORT", argv[1], 0, UINT16_MAX);
+    read_settings();
+    block_signals();
+    int count = settings[WORKERS].value;
+    struct sio_group *engines = sio_group_create(count), *groups = sio_group_create(count);
+    for (int i = 0; i < count; i++) {
+        if (engines == NULL || groups == NULL || !start_lane(i, engines, groups)) {
+            fputs("conformance: no memory or descriptors\n", stderr);
+            return 1;
+        }
+    }
+    bool is_clean = serve(port, count);
     for (int i = 0; i < count; i++) {
         loop_destroy(workers[i].loop);
     }

@@ -55,7 +55,7 @@ describe('browsers', () => {
           received.push([event, data]);
           deliver();
         });
-        socket.on('connect', () => resolve(socket.io.engine.transport.name));
+        socket.on('connect', () => resolve());
         socket.on('connect_error', reject);
       }),
       upgraded: () => new Promise(resolve => {
@@ -87,15 +87,15 @@ describe('browsers', () => {
     return reply.body.data.user;
   }
 
-  for (const [name, options, first] of [
-    ['default transports', {}, 'polling'], ['WebSocket alone', { transports: ['websocket'] }, 'websocket'],
-  ]) {
+  for (const [name, options] of [['default transports', {}], ['WebSocket alone', { transports: ['websocket'] }]]) {
     test(`two pages become friends, chat, type and read: ${name}`, async () => {
       const [alicePage, bobPage] = await Promise.all([visit(site.origin), visit(site.origin)]);
       const [alice, bob] = [await register(alicePage, 'alice'), await register(bobPage, 'bob')];
       const on = (page, what, ...args) => page.evaluate(([call, list]) => window[call](...list), [what, args]);
-      for (const page of [alicePage, bobPage]) assert.equal(await on(page, 'connect', options), first);
-      await Promise.all([alicePage, bobPage].map(page => on(page, 'upgraded')));
+      for (const page of [alicePage, bobPage]) {
+        await on(page, 'connect', options);
+        await on(page, 'upgraded');
+      }
 
       await on(alicePage, 'post', '/api/contacts/request', { targetId: bob.id });
       assert.equal((await on(bobPage, 'next', 'friend_request_received')).senderName, alice.username);

@@ -16,18 +16,24 @@ def say(*what):
 
 async def main(url, token, *transports):
     client = socketio.AsyncClient(reconnection=False)
+    is_welcome = asyncio.get_running_loop().create_future()
 
     @client.on('*')
     async def on_any(event, data, *_):
         say(event, data)
 
+    @client.on('connect')
+    async def on_connect():
+        is_welcome.set_result(True)
+
     @client.on('connect_error')
     async def on_refused(reason):
         say('refused', reason)
+        is_welcome.set_result(False)
 
-    try:
-        await client.connect(url, auth={'token': token}, transports=list(transports), wait_timeout=30)
-    except socketio.exceptions.ConnectionError:
+    await client.connect(url, auth={'token': token}, transports=list(transports), wait=False)
+    if not await is_welcome:
+        await client.disconnect()
         return
     say('connected', client.transport())
     loop = asyncio.get_running_loop()

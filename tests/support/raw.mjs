@@ -154,12 +154,16 @@ export class RawWebSocket extends Connection {
     }
   }
 
-  /** The code with which the server closes; null when it just hangs up. */
+  /** Waits for the server to close, and gives its code; null when it just hangs up. */
   async closeCode() {
     for (;;) {
       const frame = await this.frame().catch(() => null);
       if (frame === null) return null;
-      if (frame.opcode === opcodes.close) return frame.payload.length >= 2 ? frame.payload.readUInt16BE() : 1005;
+      if (frame.opcode !== opcodes.close) continue;
+      this.send(frame.payload, { opcode: opcodes.close });
+      this.socket.end();
+      await this.waitForEnd();
+      return frame.payload.length >= 2 ? frame.payload.readUInt16BE() : 1005;
     }
   }
 }

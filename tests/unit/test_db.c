@@ -414,6 +414,18 @@ static void test_a_statement_without_rows(void **state)
 
 /* --- other transactions --- */
 
+/* Until a statement with this text is seen in that state. */
+static void wait_for_session(const char *text, const char *state)
+{
+    char query[500];
+    snprintf(query, sizeof query,
+             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%%s%%' AND pid <> pg_backend_pid() AND %s", text,
+             state);
+    do {
+        number("SELECT 1 FROM pg_stat_clear_snapshot()");
+    } while (number(query) == 0);
+}
+
 static void *finish_deadlock(void *data)
 {
     (void)data;
@@ -495,9 +507,7 @@ static void wait_for_recovery(void)
 
 static void *terminate_others(void *data)
 {
-    while (number("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
-                  " AND state = 'active'") == 0) {
-    }
+    wait_for_session("pg_sleep", "state = 'active'");
     number("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'stonechat'");
     return data;
 }
@@ -513,7 +523,7 @@ static void test_lost_connection_and_recovery(void **state)
 {
     (void)state;
     NEEDS_POSTGRES();
-    run_on(2, 1000, start_sleep, 1);
+    run_on(1, 1000, start_sleep, 1);
     pthread_join(helper, NULL);
     assert_int_equal(calls[0].dones, 1);
     assert_int_equal(calls[1].status, STATUS_OK);

@@ -1,0 +1,144 @@
+// Connections at their limits: clients that do not read, that reset all they ask for, that are too many; and the server's end
+// while some are still served.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { after, before, describe, test } from 'node:test';
+
+import { friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
+import { query, startServer, until } from '../support/server.mjs';
+
+const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
+
+/** A session whose errors are expected, with `closed` telling that it has ended. */
+function connectHttp2(server, options) {
+  const session = http2.connect(server.url, options);
+  session.on('error', () => {});
+  session.ended = new Promise(resolve => session.once('close', resolve));
+  return session;
+}
+
+/** A request by HTTP/2: its status, or null when the stream ended without one. */
+function requestHttp2(session, headers) {
+  const stream = session.request(headers);
+  return new Promise(resolve => {
+    stream.on('error', () => resolve(null));
+    stream.on('close', () => resolve(null));
+    stream.on('response', answer => {
+      stream.resume();
+      resolve(answer[':status']);
+    });
+  });
+}
+
+describe('connections', () => {
+  let server, alice;
+
+  before(async () => {
+    server = await startServer({ env: { REQUEST_TIMEOUT_SECONDS: '2', WORKERS: '1' } });
+    [alice] = await friends(server, 'alice', 'bob');
+  });
+  after(() => stopServer(server));
+
+  test('a client by HTTP/1.1 that does not read its replies is cut off', async () => {
+    const page = '/api/docs/swagger-ui-bundle.js';
+    const { headers } = await fetch(server.url + page, { method: 'HEAD' });
+    const total = 40 * Number(headers.get('content-length'));
+    const socket = net.connect(server.port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.pause();
+    socket.write(`GET ${page} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(40));
+    await pause(5000);
+    let read = 0;
+    socket.on('data', data => {
+      read += data.length;
+    });
+    socket.on('error', () => {});
+    socket.resume();
+    await once(socket, 'close');
+    assert.ok(total > 10e6 && read < total, `${read} of ${total}`);
+  });
+
+  test('a client by HTTP/2 that gives no window is cut off', async () => {
+    const session = connectHttp2(server, { settings: { initialWindowSize: 0 } });
+    const stream = session.request({ ':path': '/health' });
+    stream.on('error', () => {});
+    stream.pause();
+    const ended = await Promise.race([session.ended.then(() => true), pause(patienceMs)]);
+    assert.equal(ended, true);
+  });
+
+  test('a client that resets all it asks for is sent away, and others notice nothing', async () => {
+    const session = connectHttp2(server);
+    await once(session, 'connect');
+    let ended = false;
+    session.ended.then(() => {
+      ended = true;
+    });
+    let sent = 0;
+    while (!ended && sent < 5000) {
+      for (let i = 0; i < 20 && !session.closed && !session.destroyed; i++, sent++) {
+        const stream = session.request({ ':path': '/api/chats', authorization: `Bearer ${alice.token}` });
+        stream.on('error', () => {});
+        stream.close(http2.constants.NGHTTP2_CANCEL);
+      }
+      await new Promise(resolve => setImmediate(resolve));
+    }
+    assert.ok(ended, `${sent} resets`);
+    assert.equal((await alice.get('/api/chats')).status, 200);
+  });
+
+  test('more clients than descriptors wait, and are served when others have gone', async () => {
+    const fds = readdirSync(`/proc/${server.pid}/fd`).length;
+    const cpu = () => Number(readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(' ')[13]);
+    execFileSync('prlimit', ['--pid', `${server.pid}`, `--nofile=${fds + 10}:`]);
+    const sockets = upTo(40).map(() => net.connect(server.port, '127.0.0.1').on('error', () => {}));
+    await server.waitForLog(line => line.msg === 'cannot accept connections');
+    const before = cpu();
+    await pause(500);
+    assert.ok(cpu() - before < 25, 'it waits at work');
+    for (const socket of sockets) socket.destroy();
+    await until(async () => (await fetch(`${server.url}/health`)).status === 200, 'an answer');
+  });
+});
+
+describe('the end of the server', () => {
+  const lock = 'LOCK TABLE users IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep';
+
+  async function startBusy(drainSeconds, lockSeconds) {
+    const server = await startServer({ env: { DRAIN_SECONDS: `${drainSeconds}` } });
+    await until(async () => (await fetch(`${server.url}/health/ready`)).status === 200, 'the database');
+    const [alice] = await friends(server, 'alice', 'bob');
+    const session = connectHttp2(server);
+    await once(session, 'connect');
+    const holder = query(server.databaseUrl, `BEGIN; ${lock}(${lockSeconds}); COMMIT`).catch(() => {});
+    await until(async () => (await query(server.databaseUrl, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
+      + " AND relation = 'users'::regclass")) === '1', 'the lock');
+    const first = alice.get('/api/users/me');
+    const second = requestHttp2(session, { ':path': '/api/users/me', authorization: `Bearer ${alice.token}` });
+    await until(async () => (await query(server.databaseUrl,
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")) !== '0', 'requests');
+    await pause(100);
+    return { server, holder, first, second };
+  }
+
+  test('requests under way are finished, by either version', async () => {
+    const { server, holder, first, second } = await startBusy(15, 4);
+    const [one, two] = await Promise.all([first, second, server.stop()]);
+    assert.deepEqual([one.status, two], [200, 200]);
+    await holder;
+  });
+
+  test('what is not finished in time is told so, and the server ends cleanly all the same', async () => {
+    const { server, holder, first, second } = await startBusy(1, 8);
+    const started = Date.now();
+    const [one] = await Promise.all([first, second, server.stop()]);
+    assert.equal(one.status, 503);
+    assert.ok(Date.now() - started < 6000);
+    await holder;
+  });
+});

@@ -230,6 +230,9 @@ static void raise_descriptor_limit(void)
 static bool run(struct program *program)
 {
     const struct config *config = &program->config;
+    if (db_check_schema(config->database_url, STONECHAT_SCHEMA_VERSION) == STATUS_CONFLICT) {
+        return false; /* a database that is away may still come: until then requests get 503 */
+    }
     if (!create_shared(program) || !create_workers(program)) {
         log_write(LOG_ERROR, "cannot start: out of memory or threads");
         return false;

@@ -85,6 +85,10 @@ struct db_options {
     int64_t schema_version;                       /* a connection to another schema is refused */
 };
 
+/* Looks, blocking, at the schema that the database has: STATUS_OK, CONFLICT when it is older (logged, with what to
+ * type), or UNAVAILABLE when that cannot be told now. Before any thread runs. */
+enum status db_check_schema(const char *url, int64_t schema_version);
+
 struct db *db_create(struct loop *loop, const struct db_options *options);
 /* Gives every waiting call STATUS_UNAVAILABLE. Nobody may submit from another thread any more; what these have posted
  * before is answered when the loop's tasks run. Before loop_destroy. */

@@ -18,8 +18,9 @@ struct exchange;
 struct operation {
     const char *method;
     const char *name;
-    const struct field *fields; /* of the body for POST and events, of the query for GET; may be NULL */
-    bool is_public;             /* needs no token */
+    const struct field *fields;               /* of the body for POST and events, of the query for GET; may be NULL */
+    void (*check)(struct exchange *exchange); /* adds errors that the table cannot express; may be NULL */
+    bool is_public;                           /* needs no token */
     void (*handle)(struct exchange *exchange);
 };
 
@@ -45,19 +46,23 @@ struct exchange {
     struct token_claims actor;
     uint64_t origin; /* the session that asked, 0 for HTTP; it is not told of its own actions */
     struct field_values input;
-    const char *idempotency_key; /* NULL when none came */
+    const char *idempotency_key; /* as it came, cut when absurdly long; NULL when none came */
     const char *address;         /* the peer's address as text; lives as long as the exchange */
 };
 
 struct exchange *exchange_ref(struct exchange *exchange);
 void exchange_unref(struct exchange *exchange);
 
+/* After `input` was read: holds it against the operation's own rules. False, and all errors are the reply, when it is
+ * bad. */
+bool exchange_check_input(struct exchange *exchange);
+
 /* One reply, exactly once. They do not drop the handler's reference. */
 void exchange_reply(struct exchange *exchange, enum status status, const char *name, struct slice json);
 void exchange_reply_page(struct exchange *exchange, struct slice json, struct slice pagination);
 void exchange_fail(struct exchange *exchange, enum status status);
 void exchange_fail_because(struct exchange *exchange, enum status status, const char *message);
-/* With the errors gathered in `input`. */
+/* With what is wrong with `input`. */
 void exchange_fail_validation(struct exchange *exchange);
 
 #endif

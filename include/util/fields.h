@@ -40,6 +40,7 @@ enum { FIELDS_MAX = 12, FIELD_NESTING_MAX = 32 };
 
 struct field_value {
     bool present;
+    bool is_wrong;     /* it came, and is among the errors */
     struct slice text; /* TEXT, CHOICE, USERNAME: decoded; JSON: the raw text; lives as long as its field_values */
     int64_t integer;   /* INTEGER; CHOICE: the index of the choice */
     struct uuid uuid;  /* UUID */

@@ -1,5 +1,9 @@
 #include "api.h"
 
+#include <stdio.h>
+
+enum { MESSAGE_MAX_BYTES = 80 };
+
 void api_reply(void *data, const struct outcome *outcome)
 {
     struct exchange *exchange = data;
@@ -28,4 +32,16 @@ bool api_is_own(struct exchange *exchange, const struct field_value *user_id)
     }
     exchange_fail_because(exchange, STATUS_FORBIDDEN, "You can speak for yourself alone");
     return false;
+}
+
+void api_check_one_of(struct exchange *exchange, int first, int second, enum field_location location)
+{
+    const struct field_value *values = exchange->input.values;
+    const char *name = exchange->operation->fields[first].name;
+    char message[MESSAGE_MAX_BYTES];
+    if (api_came(&values[first]) != api_came(&values[second])) {
+        return;
+    }
+    snprintf(message, sizeof message, "Send one of %s and %s", name, exchange->operation->fields[second].name);
+    fields_add_error(&exchange->input, name, location, message);
 }

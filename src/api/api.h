@@ -32,7 +32,22 @@ static inline int64_t api_integer(const struct field_value *value, int64_t other
 /* An event that speaks for somebody must speak for the actor: else it is refused, and false returned. */
 bool api_is_own(struct exchange *exchange, const struct field_value *user_id);
 
-/* A handler's fields stand in its file as X_FIELDS, indexed by the handler's own enum. */
+/* Did a field come, good or bad? For the rules between fields. */
+static inline bool api_came(const struct field_value *value)
+{
+    return value->present || value->is_wrong;
+}
+
+/* Exactly one of two fields must have come: adds an error to `first` if not. */
+void api_check_one_of(struct exchange *exchange, int first, int second, enum field_location location);
+
+/* Rules between the fields of an operation, for its row in the table. */
+void check_auth_register(struct exchange *exchange);
+void check_messages_send(struct exchange *exchange);
+void check_messages_list(struct exchange *exchange);
+void check_event_ice_candidate(struct exchange *exchange);
+
+/* The handlers, each with the table of its fields. */
 #define API_HANDLERS(X)                                                                                                \
     X(auth_register)                                                                                                   \
     X(auth_login)                                                                                                      \

@@ -84,15 +84,18 @@ static void write_members(struct buffer *out, const struct field *fields, const 
     buffer_append_char(out, '}');
 }
 
+void check_event_ice_candidate(struct exchange *exchange)
+{
+    const struct field_value *values = exchange->input.values;
+    if (!api_came(&values[ICE_CANDIDATE]) && !api_came(&values[ICE_SIGNAL])) {
+        fields_add_error(&exchange->input, "candidate", FIELD_IN_BODY, "Send candidate or signal");
+    }
+}
+
 void handle_event_ice_candidate(struct exchange *exchange)
 {
     const struct field_value *values = exchange->input.values;
     struct actor actor = api_actor(exchange);
-    if (!values[ICE_CANDIDATE].present && !values[ICE_SIGNAL].present) {
-        fields_add_error(&exchange->input, "candidate", FIELD_IN_BODY, "Send candidate or signal");
-        exchange_fail_validation(exchange);
-        return;
-    }
     if (!uuid_equals(actor.id, values[ICE_CALLER].uuid) && !uuid_equals(actor.id, values[ICE_CALLEE].uuid)) {
         exchange_fail_because(exchange, STATUS_FORBIDDEN, "You are not a party of this call");
         return;

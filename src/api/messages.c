@@ -24,47 +24,35 @@ const struct field fields_of_event_private_message[] = {
     {0},
 };
 
-/* Exactly one of two fields says where. */
-static bool has_one_place(struct exchange *exchange, const struct field_value *user, const struct field_value *chat,
-                          const char *user_field, const char *chat_field, enum field_location location)
+/* The header Idempotency-Key is another way to send clientId. */
+static void check_idempotency_key(struct exchange *exchange)
 {
-    if (user->present != chat->present) {
-        return true;
+    const struct field_value *client_id = &exchange->input.values[CLIENT_ID];
+    struct slice key = slice_of(exchange->idempotency_key);
+    if (key.length == 0) {
+        return;
     }
-    char message[64];
-    snprintf(message, sizeof message, "Send one of %s and %s", user_field, chat_field);
-    fields_add_error(&exchange->input, user_field, location, message);
-    exchange_fail_validation(exchange);
-    return false;
+    if (!utf8_is_valid(key) || utf8_count(key) > CLIENT_ID_MAX_LENGTH) {
+        fields_add_error(&exchange->input, "clientId", FIELD_IN_BODY, "Idempotency-Key must be 1 to 128 characters");
+    } else if (client_id->present && !slice_equals(key, client_id->text)) {
+        fields_add_error(&exchange->input, "clientId", FIELD_IN_BODY, "clientId and Idempotency-Key differ");
+    }
 }
 
-/* The header Idempotency-Key is another way to send clientId. */
-static bool find_client_id(struct exchange *exchange, struct slice *ret_client_id)
+void check_messages_send(struct exchange *exchange)
 {
-    const struct field_value *field = &exchange->input.values[CLIENT_ID];
-    struct slice key = slice_of(exchange->idempotency_key);
-    bool is_bad_key = key.length > 0 && !utf8_is_valid(key);
-    if (is_bad_key || (key.length > 0 && field->present && !slice_equals(key, field->text))) {
-        fields_add_error(&exchange->input, "clientId", FIELD_IN_BODY,
-                         is_bad_key ? "Idempotency-Key must be UTF-8" : "clientId and Idempotency-Key differ");
-        exchange_fail_validation(exchange);
-        return false;
-    }
-    *ret_client_id = field->present ? field->text : key;
-    return true;
+    api_check_one_of(exchange, RECEIVER, CHAT, FIELD_IN_BODY);
+    check_idempotency_key(exchange);
 }
 
 static void send_message(struct exchange *exchange)
 {
     const struct field_value *values = exchange->input.values;
     struct actor actor = api_actor(exchange);
-    struct slice client_id;
-    if (has_one_place(exchange, &values[RECEIVER], &values[CHAT], "receiverId", "chatId", FIELD_IN_BODY) &&
-        find_client_id(exchange, &client_id)) {
-        struct message_recipient recipient = {.user_id = values[RECEIVER].uuid, .chat_id = values[CHAT].uuid};
-        messages_send(api_services(exchange), &actor, &recipient, values[CONTENT].text, client_id, api_reply,
-                      exchange_ref(exchange));
-    }
+    struct message_recipient recipient = {.user_id = values[RECEIVER].uuid, .chat_id = values[CHAT].uuid};
+    struct slice client_id = values[CLIENT_ID].present ? values[CLIENT_ID].text : slice_of(exchange->idempotency_key);
+    messages_send(api_services(exchange), &actor, &recipient, values[CONTENT].text, client_id, api_reply,
+                  exchange_ref(exchange));
 }
 
 void handle_messages_send(struct exchange *exchange)
@@ -152,18 +140,19 @@ const struct field fields_of_messages_list[] = {
     {0},
 };
 
+void check_messages_list(struct exchange *exchange)
+{
+    const struct field_value *values = exchange->input.values;
+    api_check_one_of(exchange, WITH_USER, IN_CHAT, FIELD_IN_QUERY);
+    if (api_came(&values[PAGE]) + api_came(&values[BEFORE]) + api_came(&values[AFTER]) > 1) {
+        fields_add_error(&exchange->input, "page", FIELD_IN_QUERY, "Send one of page, before and after");
+    }
+}
+
 void handle_messages_list(struct exchange *exchange)
 {
     const struct field_value *values = exchange->input.values;
     struct actor actor = api_actor(exchange);
-    if (!has_one_place(exchange, &values[WITH_USER], &values[IN_CHAT], "withUserId", "chatId", FIELD_IN_QUERY)) {
-        return;
-    }
-    if (values[PAGE].present + values[BEFORE].present + values[AFTER].present > 1) {
-        fields_add_error(&exchange->input, "page", FIELD_IN_QUERY, "Send one of page, before and after");
-        exchange_fail_validation(exchange);
-        return;
-    }
     struct message_range range = {.with_user_id = values[WITH_USER].uuid,
                                   .chat_id = values[IN_CHAT].uuid,
                                   .limit = api_integer(&values[LIMIT], DEFAULT_LIMIT),

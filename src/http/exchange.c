@@ -53,13 +53,21 @@ void exchange_fail(struct exchange *exchange, enum status status)
 
 void exchange_fail_validation(struct exchange *exchange)
 {
-    if (!answer(exchange)) {
-        return;
+    enum status status = fields_status(&exchange->input);
+    const char *message = status == STATUS_INVALID_PAYLOAD ? "Malformed JSON" : status_message(status);
+    if (answer(exchange)) {
+        exchange->transport->fail(exchange, status, message, buffer_slice(&exchange->input.errors));
     }
-    if (exchange->input.malformed) {
-        exchange->transport->fail(exchange, STATUS_INVALID_PAYLOAD, "Malformed JSON", (struct slice){NULL, 0});
-    } else {
-        exchange->transport->fail(exchange, STATUS_VALIDATION_ERROR, status_message(STATUS_VALIDATION_ERROR),
-                                  buffer_slice(&exchange->input.errors));
+}
+
+bool exchange_check_input(struct exchange *exchange)
+{
+    if (exchange->operation->check != NULL && !exchange->input.malformed) {
+        exchange->operation->check(exchange);
     }
+    if (fields_status(&exchange->input) == STATUS_OK) {
+        return true;
+    }
+    exchange_fail_validation(exchange);
+    return false;
 }

@@ -11,7 +11,7 @@
 /* The envelope of replies by HTTP: {"success":true,"data":…} and {"success":false,"message":…,"code":…,"requestId":…}.
  */
 
-enum { REPLY_MAX_BYTES = 64 << 20, IDEMPOTENCY_KEY_MAX_LENGTH = 128 };
+enum { REPLY_MAX_BYTES = 64 << 20, IDEMPOTENCY_KEY_MAX_BYTES = 1024 };
 
 static const char RETRY_AFTER_S[] = "2";
 static const char LAST_RESORT[] = "{\"success\":false,\"message\":\"Internal server error\",\"code\":\"INTERNAL\"}";
@@ -19,7 +19,7 @@ static const char LAST_RESORT[] = "{\"success\":false,\"message\":\"Internal ser
 struct http_exchange {
     struct exchange exchange;
     struct http_request *request;
-    char idempotency_key[IDEMPOTENCY_KEY_MAX_LENGTH + 1];
+    char idempotency_key[IDEMPOTENCY_KEY_MAX_BYTES + 1];
 };
 
 static void send_json(struct http_request *request, int http_status, struct buffer *body)
@@ -126,19 +126,20 @@ static bool read_input(struct exchange *exchange, struct http_request *request)
     if (operation->fields == NULL) {
         return true;
     }
-    bool good = is_query ? fields_read_query(operation->fields, http_request_query(request), &exchange->input)
-                         : fields_read_json(operation->fields, body.length > 0 ? body : SLICE("{}"), &exchange->input);
-    if (!good) {
-        exchange_fail_validation(exchange);
+    if (is_query) {
+        fields_read_query(operation->fields, http_request_query(request), &exchange->input);
+    } else {
+        fields_read_json(operation->fields, body.length > 0 ? body : SLICE("{}"), &exchange->input);
     }
-    return good;
+    return exchange_check_input(exchange);
 }
 
 static void read_idempotency_key(struct http_exchange *self)
 {
     struct slice key = http_request_header(self->request, "idempotency-key");
-    if (key.length > 0 && key.length <= IDEMPOTENCY_KEY_MAX_LENGTH) {
-        memcpy(self->idempotency_key, key.data, key.length);
+    if (key.length > 0) {
+        size_t kept = key.length < IDEMPOTENCY_KEY_MAX_BYTES ? key.length : IDEMPOTENCY_KEY_MAX_BYTES;
+        memcpy(self->idempotency_key, key.data, kept);
         self->exchange.idempotency_key = self->idempotency_key;
     }
 }

@@ -9,8 +9,9 @@
 
 #include "util/json.h"
 #include "util/metrics.h"
+#include "util/utf8.h"
 
-enum { REPLY_MAX_BYTES = 1 << 20 };
+enum { REPLY_MAX_BYTES = 1 << 20, EVENT_NAME_MAX_BYTES = 128 };
 
 /* One device. It goes when its socket has gone and its exchanges are done with it. */
 struct client {
@@ -165,12 +166,12 @@ static void on_reply(struct exchange *exchange, enum status status, const char *
     send_ack(self, &out);
 }
 
-static void on_fail(struct exchange *exchange, enum status status, const char *message, struct slice errors)
+/* A failure: the ack, or without one the event operation-error. `event` is the name that the client sent. */
+static void send_failure(struct client *client, int64_t ack_id, struct slice event, enum status status,
+                         const char *message, struct slice errors)
 {
-    struct event_exchange *self = (struct event_exchange *)exchange;
-    struct client *client = exchange->peer;
     struct buffer out = buffer_init(REPLY_MAX_BYTES);
-    buffer_append_text(&out, self->ack_id >= 0 ? "{\"success\":false,\"message\":" : "{\"message\":");
+    buffer_append_text(&out, ack_id >= 0 ? "{\"success\":false,\"message\":" : "{\"message\":");
     json_string(&out, slice_of(message));
     buffer_printf(&out, ",\"code\":\"%s\"", status_code(status));
     if (status == STATUS_VALIDATION_ERROR) {
@@ -178,16 +179,23 @@ static void on_fail(struct exchange *exchange, enum status status, const char *m
         buffer_append_slice(&out, errors);
         buffer_append_char(&out, ']');
     }
-    if (self->ack_id >= 0) {
-        buffer_append_char(&out, '}');
-        send_ack(self, &out);
-        return;
+    if (ack_id < 0) {
+        buffer_append_text(&out, ",\"event\":");
+        json_string(&out, utf8_cut(event, EVENT_NAME_MAX_BYTES));
     }
-    buffer_printf(&out, ",\"event\":\"%s\"}", exchange->operation->name);
-    if (!out.failed) {
+    buffer_append_char(&out, '}');
+    if (!out.failed && ack_id >= 0) {
+        sio_ack(client->socket, ack_id, buffer_slice(&out));
+    } else if (!out.failed) {
         sio_emit(client->socket, SLICE("operation-error"), buffer_slice(&out));
     }
     buffer_dispose(&out);
+}
+
+static void on_fail(struct exchange *exchange, enum status status, const char *message, struct slice errors)
+{
+    struct event_exchange *self = (struct event_exchange *)exchange;
+    send_failure(exchange->peer, self->ack_id, slice_of(exchange->operation->name), status, message, errors);
 }
 
 static void on_release(struct exchange *exchange)
@@ -248,30 +256,35 @@ static struct event_exchange *exchange_create(struct client *client, const struc
     return self;
 }
 
-/* The event is not in the table, or not of its form. */
-static const struct operation UNKNOWN_EVENT = {.name = "unknown"};
+/* An event that is not in the table, or not of the form that all have. */
+static void refuse(struct client *client, const struct sio_event *event, enum status status, const char *message)
+{
+    send_failure(client, event->ack_id, event->name, status, message, (struct slice){NULL, 0});
+}
 
 static void on_event(struct sio_socket *socket, const struct sio_event *event)
 {
     struct client *client = sio_socket_data(socket);
-    metrics_add(METRIC_EVENTS_RECEIVED, 1);
     const struct operation *operation = find_event(client->worker, event->name);
-    struct event_exchange *self =
-        exchange_create(client, operation != NULL ? operation : &UNKNOWN_EVENT, event->ack_id);
-    if (self == NULL) {
-        return; /* without memory for an answer */
-    }
-    struct exchange *exchange = &self->exchange;
+    metrics_add(METRIC_EVENTS_RECEIVED, 1);
     if (operation == NULL) {
-        exchange_fail_because(exchange, STATUS_INVALID_PAYLOAD, "Unknown event");
-    } else if (event->argument_count != 1 || event->attachment_count > 0) {
-        exchange_fail_because(exchange, STATUS_INVALID_PAYLOAD, "Send one JSON object with the event");
-    } else if (!fields_read_json(operation->fields, event->arguments[0], &exchange->input)) {
-        exchange_fail_validation(exchange);
-    } else {
-        operation->handle(exchange);
+        refuse(client, event, STATUS_INVALID_PAYLOAD, "Unknown event");
+        return;
     }
-    exchange_unref(exchange);
+    if (event->argument_count != 1 || event->attachment_count > 0) {
+        refuse(client, event, STATUS_INVALID_PAYLOAD, "Send one JSON object with the event");
+        return;
+    }
+    struct event_exchange *self = exchange_create(client, operation, event->ack_id);
+    if (self == NULL) {
+        refuse(client, event, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
+        return;
+    }
+    fields_read_json(operation->fields, event->arguments[0], &self->exchange.input);
+    if (exchange_check_input(&self->exchange)) {
+        operation->handle(&self->exchange);
+    }
+    exchange_unref(&self->exchange);
 }
 
 const struct sio_namespace CLIENT_NAMESPACES[] = {{"/", on_connect, on_event, on_disconnect, NULL}, {0}};

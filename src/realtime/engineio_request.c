@@ -53,6 +53,13 @@ static void request_unref(struct eio_request *request)
     free(request);
 }
 
+/* The request is done with. On its own thread. */
+static void release(struct eio_request *request)
+{
+    http_request_unref(request->http);
+    request_unref(request);
+}
+
 /* A stream on its way to the session that it is for. */
 struct arrival {
     struct eio_group *group;
@@ -76,8 +83,8 @@ static void on_arrival(struct stream *stream, void *data)
 static void on_upgraded(struct stream *stream, void *data)
 {
     struct eio_request *request = data;
-    struct eio_server *home = server_of(request->group, request->home);
-    struct arrival *arrival = stream != NULL && home != NULL ? malloc(sizeof *arrival) : NULL;
+    struct eio_server *owner = server_of(request->group, request->owner);
+    struct arrival *arrival = stream != NULL && owner != NULL ? malloc(sizeof *arrival) : NULL;
     if (arrival == NULL) {
         stream_close(stream);
     } else {
@@ -89,13 +96,16 @@ static void on_upgraded(struct stream *stream, void *data)
             stream_move(stream, request->owner_loop, on_arrival, arrival);
         }
     }
-    http_request_unref(request->http);
-    request_unref(request);
+    release(request);
 }
 
 /* The answer has come to the thread of the request. */
 static void finish(struct eio_request *request)
 {
+    if (server_of(request->group, request->home) == NULL) {
+        release(request);
+        return;
+    }
     if (request->type == EIO_REQUEST_UPGRADE && request->http_status == 101) {
         if (http_request_upgrade(request->http, NULL, on_upgraded, request)) {
             return;
@@ -104,8 +114,7 @@ static void finish(struct eio_request *request)
     } else {
         reply(request->http, request->http_status, request->content_type, buffer_slice(&request->reply));
     }
-    http_request_unref(request->http);
-    request_unref(request);
+    release(request);
 }
 
 static void on_answer(struct loop_task *task)
@@ -121,7 +130,7 @@ void eio_request_answer(struct eio_request *request, int http_status, const char
     request->content_type = content_type;
     request->reply = *body;
     *body = buffer_init(0);
-    if (request->home == request->owner) {
+    if (request->home == request->owner || server_of(request->group, request->home) == NULL) {
         finish(request);
     } else {
         request->task.run = on_answer;
@@ -171,6 +180,9 @@ static void on_leave_task(struct loop_task *task)
 static void on_leave(void *data)
 {
     struct eio_request *request = data;
+    if (server_of(request->group, request->owner) == NULL) {
+        return; /* it was answered when its session was closed */
+    }
     atomic_fetch_add(&request->references, 1);
     if (request->home == request->owner) {
         on_leave_task(&request->leave_task);

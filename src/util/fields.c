@@ -308,6 +308,7 @@ static void read_value(struct field_values *values, const struct field *fields, 
     if (readers[field->type](values, field, token, &value)) {
         values->values[index] = value;
     } else {
+        values->values[index].is_wrong = true;
         add_field_error(values, field, token);
     }
 }

@@ -25,7 +25,7 @@ export function within(promise, what) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Starts the program on a free port: `{port, url, stop()}`. */
+/** Starts the program on a free port: `{port, reasons(count), stop()}`. */
 export async function startConformance(env = patient) {
   const program = path.resolve(root, process.env.STONECHAT_CONFORMANCE ?? 'build/release/conformance');
   const support = path.join(root, 'tests/support');
@@ -43,6 +43,7 @@ export async function startConformance(env = patient) {
   child.stderr.on('data', chunk => {
     errors += chunk;
   });
+  const reasons = () => [...errors.matchAll(/"msg":"disconnect".*"reason":"([^"]*)"/g)].map(found => found[1]);
   const lines = readline.createInterface({ input: child.stdout });
   const port = await within(new Promise((resolve, reject) => {
     lines.once('line', line => resolve(Number(line)));
@@ -50,8 +51,13 @@ export async function startConformance(env = patient) {
   }), 'the program');
   return {
     port,
-    url: `http://127.0.0.1:${port}`,
-    signal: name => child.kill(name),
+    /** Waits until `count` sockets have been left, and gives the reasons (needs LOG_LEVEL). */
+    async reasons(count) {
+      while (reasons().length < count) {
+        await within(new Promise(resolve => child.stderr.once('data', resolve)), `${count} disconnects`);
+      }
+      return reasons();
+    },
     async stop() {
       child.kill('SIGTERM');
       const code = await within(ended, 'the end of the program');
@@ -61,7 +67,7 @@ export async function startConformance(env = patient) {
   };
 }
 
-/** One request on a connection of its own: `{status, headers, text}`. With `abort`, `request.destroy()` breaks it off. */
+/** One request on a connection of its own: `{status, headers, text}`. `onRequest` gets the request, to break it off. */
 export function request(port, target, { method = 'GET', body, headers = {}, onRequest } = {}) {
   const promise = new Promise((resolve, reject) => {
     const outgoing = http.request({ port, host: '127.0.0.1', path: target, method, headers, agent: false }, response => {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control.h"
 #include "realtime/socketio.h"
 #include "realtime/ws_connection.h"
 #include "server/server.h"
@@ -76,8 +77,16 @@ static void on_disconnect(struct sio_socket *socket, const char *reason)
 static const struct sio_namespace NAMESPACES[] = {
     {"/", on_connect, on_event, on_disconnect, NULL},
     {"/custom", on_connect, on_event, on_disconnect, NULL},
+    {"/control", control_on_connect, control_on_event, on_disconnect, control_on_drain},
     {0},
 };
+
+/* ALLOWED_ORIGIN in the environment; without it, all are. */
+static bool is_origin_allowed(struct slice origin)
+{
+    const char *allowed = getenv("ALLOWED_ORIGIN");
+    return allowed == NULL || slice_equals(origin, slice_of(allowed));
+}
 
 /* --- /ws-echo --- */
 
@@ -162,7 +171,9 @@ static bool start_lane(int worker, struct sio_group *engines, struct sio_group *
                                   .connect_timeout_ms = (uint32_t)settings[CONNECT_TIMEOUT_MS].value,
                                   .max_payload_bytes = MAX_PAYLOAD_BYTES,
                                   .send_queue_max_bytes = (uint32_t)settings[QUEUE_MAX_BYTES].value,
-                                  .polling_hold_ms = (uint32_t)settings[POLLING_HOLD_MS].value};
+                                  .polling_hold_ms = (uint32_t)settings[POLLING_HOLD_MS].value,
+                                  .is_origin_allowed = is_origin_allowed,
+                                  .context = loop};
     if (loop == NULL) {
         return false;
     }

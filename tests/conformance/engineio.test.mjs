@@ -87,6 +87,24 @@ test('pages of other origins may use it, with a preflight', async () => {
   assert.equal(preflight.headers['access-control-allow-headers'], 'x-own');
 });
 
+test('of other origins only those that are allowed may open sessions', async () => {
+  const strict = await startConformance({ ...patient, ALLOWED_ORIGIN: 'https://good.example' });
+  const polling = '/engine.io/?EIO=4&transport=polling', websocket = '/engine.io/?EIO=4&transport=websocket';
+  const bad = await request(strict.port, polling, { headers: { Origin: 'https://bad.example' } });
+  assert.equal(bad.status, 403);
+  assert.deepEqual(JSON.parse(bad.text), { code: 4, message: 'Forbidden' });
+  for (const Origin of ['https://bad.example', `http://127.0.0.1:${strict.port}.bad.example`, 'null']) {
+    await assert.rejects(RawWebSocket.connect(strict.port, websocket, { Origin }), { status: 403 });
+  }
+  for (const Origin of ['https://good.example', `http://127.0.0.1:${strict.port}`]) {
+    assert.equal((await request(strict.port, polling, { headers: { Origin } })).status, 200);
+    const socket = await RawWebSocket.connect(strict.port, websocket, { Origin });
+    assert.match(await socket.text(), /^0\{/);
+    await socket.close();
+  }
+  await strict.stop();
+});
+
 // --- polling ---
 
 test('messages go and come in order', () => repeat(async () => {

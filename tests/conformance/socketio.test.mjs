@@ -157,6 +157,137 @@ test('many events in a row keep their order', async () => {
   await socket.close();
 });
 
+// --- what servers do by themselves ---
+
+const control = async (port = program.port, auth = '') => {
+  const [socket] = await openWebSocket(port, '/socket.io/');
+  socket.send(`40/control,${auth}`);
+  return socket;
+};
+
+test('a refusal has a message and data, and may be followed by another try', async () => {
+  const socket = await control(program.port, '{"mode":"refuse"}');
+  assert.equal(await socket.text(), '44/control,{"message":"not \\"today\\"","data":{"code":7}}');
+  socket.send('40/control,{"mode":"late-refuse"}');
+  assert.equal(await socket.text(), '44/control,{"message":"not \\"today\\"","data":{"code":7}}');
+  socket.send('40/control,');
+  assert.match(await socket.text(), /^40\/control,\{"sid":"[^"]*"\}$/);
+  await socket.close();
+});
+
+test('an answer to a connect may come late, also when the client has gone', async () => {
+  const socket = await control(program.port, '{"mode":"late"}');
+  await join(socket);
+  assert.match(await socket.text(), /^40\/control,\{"sid":"[^"]*","pid":"late"\}$/);
+  await socket.close();
+  const own = await startConformance({ ...patient, LOG_LEVEL: 'info' });
+  for (const mode of ['late', 'late-refuse']) {
+    const gone = await control(own.port, `{"mode":"${mode}"}`);
+    await join(gone); // so the other connect was read
+    await gone.close();
+  }
+  assert.deepEqual(await own.reasons(3), ['transport close', 'transport close', 'transport close']);
+  await own.stop();
+});
+
+test('an event before the answer to the connect closes the connection', async () => {
+  const socket = await control(program.port, '{"mode":"late"}');
+  socket.send('42/control,["leave"]');
+  assert.equal(await socket.closeCode(), 1008);
+});
+
+test('the server leaves a namespace, or closes the session behind what is queued', async () => {
+  const socket = await control();
+  assert.match(await socket.text(), /^40\/control,/);
+  await join(socket);
+  socket.send('42/control,["leave"]');
+  assert.equal(await socket.text(), '41/control,');
+  socket.send('42["message","still here"]');
+  assert.equal(await socket.text(), '42["message-back","still here"]');
+  socket.send('40/control,');
+  assert.match(await socket.text(), /^40\/control,/);
+  socket.send('42/control,["close"]');
+  assert.equal(await socket.text(), '42/control,["last"]');
+  assert.equal(await socket.closeCode(), 1000);
+});
+
+test('a polling client gets what is queued with the close', async () => {
+  const session = await PollingSession.open(program.port, '/socket.io/');
+  await session.send('40/control,');
+  assert.match((await session.packets())[0], /^40\/control,/);
+  await session.send('42/control,["close"]');
+  assert.deepEqual(await session.packets(), ['42/control,["last"]', '1']);
+  await session.assertGone();
+});
+
+test('a queue past its cap closes the session, ephemeral events never do', async () => {
+  const small = await startConformance({ ...patient, QUEUE_MAX_BYTES: '1000000', LOG_LEVEL: 'info' });
+  const full = await control(small.port);
+  await full.text();
+  full.send('42/control,["flood"]');
+  assert.equal(await full.closeCode(), 1008);
+  assert.deepEqual(await small.reasons(1), ['transport error']);
+  const ephemeral = await control(small.port);
+  await ephemeral.text();
+  ephemeral.send('42/control,["ephemeral"]');
+  let count = 0;
+  for (let text = await ephemeral.text(); text !== '42/control,["done"]'; text = await ephemeral.text()) count++;
+  assert.equal(count, 51); // half of the cap, and the one that passed it
+  await ephemeral.close();
+  await small.stop();
+});
+
+test('a sender that paces itself passes any amount through a small queue', async () => {
+  const small = await startConformance({ ...patient, QUEUE_MAX_BYTES: '50000' });
+  const socket = await control(small.port);
+  await socket.text();
+  socket.send('42/control,["paced"]');
+  for (let i = 0; i < 2000; i++) assert.equal((await socket.text()).length, 10000 + '42/control,["x",]'.length);
+  assert.equal(await socket.text(), '42/control,["done"]');
+  await socket.close();
+  await small.stop();
+});
+
+test('a socket is told why it ends, once', async () => {
+  const own = await startConformance({ PING_INTERVAL_MS: '20', PING_TIMEOUT_MS: '20', LOG_LEVEL: 'info' });
+  const expected = [];
+  const finish = async (reason, work) => {
+    expected.push(reason);
+    await work();
+    assert.deepEqual(await own.reasons(expected.length), expected);
+  };
+  const joined = async () => {
+    const [socket] = await openWebSocket(own.port, '/socket.io/');
+    socket.send('40');
+    return socket;
+  };
+  await finish('ping timeout', async () => (await joined()).closeCode());
+  await own.stop();
+  const calm = await startConformance({ ...patient, LOG_LEVEL: 'info' });
+  const reasons = [];
+  const end = async (reason, work) => {
+    const [socket] = await openWebSocket(calm.port, '/socket.io/');
+    await join(socket);
+    reasons.push(reason);
+    await work(socket);
+    assert.deepEqual(await calm.reasons(reasons.length), reasons);
+    return socket;
+  };
+  await end('client namespace disconnect', socket => socket.send('41'));
+  await end('transport close', socket => socket.close());
+  await end('transport close', socket => socket.send('1'));
+  await end('transport error', socket => socket.tcp.resetAndDestroy());
+  await end('transport error', socket => socket.write(Buffer.from([0xff, 0xff])));
+  await end('parse error', socket => socket.send('4abc'));
+  await end('parse error', socket => socket.send('x'));
+  const last = await end('server shutting down', async socket => {
+    const stopped = calm.stop();
+    assert.equal(await socket.closeCode(), 1001);
+    await stopped;
+  });
+  assert.ok(last.isEnded);
+});
+
 // --- by polling ---
 
 test('all of it by polling, and then by WebSocket', () => repeat(async i => {

@@ -227,6 +227,13 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* A body may be a request's or a polling client's messages. */
+static size_t max_body_bytes(const struct config *config)
+{
+    int64_t max = config->max_body_bytes;
+    return (size_t)(config->max_payload_bytes > max ? config->max_payload_bytes : max);
+}
+
 static bool run(struct program *program)
 {
     const struct config *config = &program->config;
@@ -241,7 +248,7 @@ static bool run(struct program *program)
                                                              .port = config->port,
                                                              .tls_cert = config->tls_cert,
                                                              .tls_key = config->tls_key,
-                                                             .max_body_bytes = (size_t)config->max_body_bytes,
+                                                             .max_body_bytes = max_body_bytes(config),
                                                              .request_timeout_s = config->request_timeout_seconds,
                                                              .drain_s = config->drain_seconds},
                                     program->server_workers, program->count);

@@ -37,7 +37,7 @@ static const char *const SETTINGS[] = {
     "SET enable_mergejoin = off",
     "SET jit = off",
     "SET statement_timeout = '30s'",
-    "SET lock_timeout = '10s'",
+    "SET lock_timeout = '3s'",
     "SET idle_in_transaction_session_timeout = '30s'",
     "SET TIME ZONE 'UTC'",
     NULL,

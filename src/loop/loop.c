@@ -13,12 +13,20 @@
 #include "loop/h2o_loop.h"
 
 /* A turn: libh2o waits for descriptors and calls back, then come the timers that are due, then what was put off, until
- * nothing is left to do before the next sleep. Tasks from other threads arrive through an eventfd. */
+ * nothing is left to do before the next sleep. Tasks from other threads arrive through an eventfd.
+ *
+ * Timers and what was put off run as a callback of a libh2o timeout. libh2o wants every write to be made inside a
+ * callback of its own: it looks afterwards which writes are done already, and tells their makers before it sleeps. A
+ * write made outside is told only after the next event, and one that had to wait before can abort the process
+ * (evloop.c, write_pending). */
 
 enum { SLEEP_MAX_MS = 3600 * 1000 };
 
 struct loop {
     h2o_evloop_t *h2o;
+    h2o_timeout_t at_once; /* the timeout of `turn`: none */
+    h2o_timeout_entry_t turn;
+    bool is_ending; /* no timers any more */
     struct timer_wheel wheel;
     uint64_t now_ms; /* 0: not read yet in this turn */
     struct loop_deferred *deferred, **deferred_tail;
@@ -70,6 +78,36 @@ static void on_wake(void *data)
     run_tasks(loop);
 }
 
+static void run_deferred(struct loop *loop)
+{
+    while (loop->deferred != NULL) {
+        struct loop_deferred *deferred = loop->deferred;
+        loop->deferred = deferred->next;
+        if (loop->deferred == NULL) {
+            loop->deferred_tail = &loop->deferred;
+        }
+        deferred->queued = false;
+        deferred->run(deferred);
+    }
+}
+
+static void on_turn(h2o_timeout_entry_t *entry)
+{
+    struct loop *loop = H2O_STRUCT_FROM_MEMBER(struct loop, turn, entry);
+    if (!loop->is_ending) {
+        timer_wheel_advance(&loop->wheel, loop->now_ms);
+    }
+    run_deferred(loop);
+}
+
+/* The timers that are due and what was put off, then the callbacks of libh2o that follow from it. These may put off
+ * more. */
+static void run_turn(struct loop *loop)
+{
+    h2o_timeout_link(loop->h2o, &loop->at_once, &loop->turn);
+    h2o_timeout_run(loop->h2o, &loop->at_once, h2o_now(loop->h2o));
+}
+
 struct loop *loop_create(void)
 {
     struct loop *loop = calloc(1, sizeof *loop);
@@ -84,6 +122,8 @@ struct loop *loop_create(void)
         return NULL;
     }
     loop->h2o = h2o_evloop_create();
+    h2o_timeout_init(loop->h2o, &loop->at_once, 0);
+    loop->turn.cb = on_turn;
     loop->wake = loop_watch_create(loop, loop->wake_fd, on_wake, loop);
     if (loop->wake == NULL) {
         loop_destroy(loop);
@@ -92,32 +132,21 @@ struct loop *loop_create(void)
     return loop;
 }
 
-static void run_deferred(struct loop *loop)
-{
-    while (loop->deferred != NULL) {
-        struct loop_deferred *deferred = loop->deferred;
-        loop->deferred = deferred->next;
-        if (loop->deferred == NULL) {
-            loop->deferred_tail = &loop->deferred;
-        }
-        deferred->queued = false;
-        deferred->run(deferred);
-    }
-}
-
 void loop_destroy(struct loop *loop)
 {
     if (loop == NULL) {
         return;
     }
     atomic_store(&loop->has_thread, false);
+    loop->is_ending = true;
     while (atomic_load(&loop->tasks) != NULL || loop->deferred != NULL) {
         run_tasks(loop);
-        run_deferred(loop);
+        run_turn(loop);
     }
     loop_watch_destroy(loop->wake);
     close(loop->wake_fd);
     h2o_evloop_run(loop->h2o, 0); /* closed sockets are freed in the turn after */
+    h2o_timeout_dispose(loop->h2o, &loop->at_once);
     h2o_evloop_destroy(loop->h2o);
     free(loop);
 }
@@ -127,7 +156,7 @@ void loop_destroy(struct loop *loop)
 static int32_t sleep_ms(const struct loop *loop)
 {
     uint64_t next_ms = timer_wheel_next_ms(&loop->wheel), now_ms = loop->wheel.now_ms;
-    if (loop->h2o->_pending_as_client != NULL || loop->h2o->_pending_as_server != NULL || next_ms <= now_ms) {
+    if (loop->deferred != NULL || next_ms <= now_ms) {
         return 0;
     }
     return (int32_t)(next_ms - now_ms < SLEEP_MAX_MS ? next_ms - now_ms : SLEEP_MAX_MS);
@@ -139,8 +168,7 @@ void loop_run(struct loop *loop)
     atomic_store(&loop->has_thread, true);
     while (!atomic_load(&loop->is_stopping)) {
         loop->now_ms = monotonic_ms();
-        timer_wheel_advance(&loop->wheel, loop->now_ms);
-        run_deferred(loop);
+        run_turn(loop);
         int32_t wait_ms = sleep_ms(loop);
         loop->now_ms = 0; /* it will be later when libh2o calls back */
         h2o_evloop_run(loop->h2o, wait_ms);

@@ -11,7 +11,7 @@
 /* Sessions: found by id, kept alive by pings, closed exactly once. Closing tells the handler and lets go of the
  * transport at once; the memory goes at the end of the turn, when nobody on the stack can still hold the pointer. */
 
-enum { LINGER_MS = 30 * 1000, LATE_POLL_MS = 1000, OPEN_PACKET_MAX_BYTES = 512 };
+enum { LINGER_MS = 30 * 1000, LATE_POLL_MS = 5 * 1000, OPEN_PACKET_MAX_BYTES = 512 };
 
 uint64_t eio_monotonic_ms(void)
 {

@@ -176,6 +176,7 @@ size_t sio_queued_bytes(const struct sio_socket *socket)
 
 void sio_notify_drained(struct sio_socket *socket)
 {
+    assert(socket->name_space != NULL && socket->name_space->on_drain != NULL);
     socket->wants_drain = true;
 }
 

@@ -67,8 +67,8 @@ export async function startConformance(env = patient) {
   };
 }
 
-/** One request on a connection of its own: `{status, headers, text}`. `onRequest` gets the request, to break it off. */
-export function request(port, target, { method = 'GET', body, headers = {}, onRequest } = {}) {
+/** One request on a connection of its own: `{status, headers, text}`. */
+export function request(port, target, { method = 'GET', body, headers = {} } = {}) {
   const promise = new Promise((resolve, reject) => {
     const outgoing = http.request({ port, host: '127.0.0.1', path: target, method, headers, agent: false }, response => {
       const chunks = [];
@@ -81,7 +81,6 @@ export function request(port, target, { method = 'GET', body, headers = {}, onRe
       response.on('error', reject);
     });
     outgoing.on('error', reject);
-    onRequest?.(outgoing);
     outgoing.end(body);
   });
   return within(promise, `the answer to ${method} ${target}`);
@@ -130,6 +129,7 @@ export class RawWebSocket {
     this.parts = [];
     this.size = 0;
     this.isEnded = false;
+    this.hasClosed = false;
     this.head = null;
     tcp.setNoDelay(true);
     this.opened = new Promise((resolve, reject) => Object.assign(this, { resolveOpen: resolve, rejectOpen: reject }));
@@ -226,15 +226,21 @@ export class RawWebSocket {
       assert.equal(code, null, 'nothing comes after a Close');
       if (found.opcode !== opcodes.close) continue;
       code = found.payload.length > 0 ? found.payload.readUInt16BE(0) : 0;
-      if (!this.isEnded) this.write(frame(opcodes.close, found.payload));
+      if (!this.isEnded && !this.hasClosed) this.write(frame(opcodes.close, found.payload));
     }
     return code;
   }
 
+  /** Sends a Close with this payload, and gives the code of the answer. */
+  sendClose(payload = Buffer.alloc(0)) {
+    this.hasClosed = true;
+    this.write(frame(opcodes.close, payload));
+    return this.closeCode();
+  }
+
   /** A clean end from this side. */
   async close() {
-    this.write(frame(opcodes.close, Buffer.from([0x03, 0xe8])));
-    assert.equal(await this.closeCode(), 1000);
+    assert.equal(await this.sendClose(Buffer.from([0x03, 0xe8])), 1000);
   }
 }
 

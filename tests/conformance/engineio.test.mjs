@@ -3,6 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import http2 from 'node:http2';
+import net from 'node:net';
 import { after, before, test } from 'node:test';
 
 import { frame, opcodes, openWebSocket, patient, PollingSession, RawWebSocket, request, startConformance, within }
@@ -176,12 +178,13 @@ test('a second poll ends the session: the first gets a close, the second 400', (
 
 test('a poll that is broken off ends the session', () => repeat(async () => {
   const session = await open();
-  let outgoing;
-  const poll = session.poll({ onRequest: sent => { outgoing = sent; } });
-  await new Promise(resolve => outgoing.once('socket', socket => socket.once('connect', resolve)));
-  outgoing.destroy();
-  await assert.rejects(poll);
-  assert.equal((await session.poll()).status, 400);
+  const tcp = net.connect(program.port, '127.0.0.1');
+  await within(new Promise(resolve => tcp.write(`GET ${session.query} HTTP/1.1\r\nHost: x\r\n\r\n`, resolve)), 'the request');
+  tcp.destroy();
+  // a poll that overtakes it is the first of two, and gets the close
+  const { status, text } = await session.poll();
+  assert.ok(status === 400 || text === '1', `${status} ${text}`);
+  await session.assertGone();
 }));
 
 test('a close packet ends the session: a poll gets a noop', () => repeat(async () => {
@@ -191,6 +194,39 @@ test('a close packet ends the session: a poll gets a noop', () => repeat(async (
   assert.equal(poll.text, '6');
   await session.assertGone();
 }));
+
+test('all of it by HTTP/2, on one connection', async () => {
+  const client = http2.connect(`http://127.0.0.1:${program.port}`);
+  const send = (method, path, body) => {
+    const stream = client.request({ ':method': method, ':path': path });
+    stream.setEncoding('utf8');
+    const answer = new Promise((resolve, reject) => {
+      let status, text = '';
+      stream.on('response', headers => { status = headers[':status']; });
+      stream.on('data', chunk => { text += chunk; });
+      stream.on('close', () => resolve({ status, text }));
+      stream.on('error', reject);
+    });
+    stream.end(body);
+    return Object.assign(within(answer, `${method} ${path}`), { stream });
+  };
+  const open2 = async () => {
+    const { text } = await send('GET', '/engine.io/?EIO=4&transport=polling');
+    return `/engine.io/?EIO=4&transport=polling&sid=${JSON.parse(text.slice(1)).sid}`;
+  };
+  await repeat(async i => {
+    const session = await open2();
+    const poll = send('GET', session);
+    assert.deepEqual(await send('POST', session, `4${i}`), { status: 200, text: 'ok' });
+    assert.deepEqual(await poll, { status: 200, text: `4${i}` });
+    const cancelled = send('GET', session);
+    await new Promise(resolve => client.ping(resolve)); // the request has arrived
+    cancelled.stream.close(http2.constants.NGHTTP2_CANCEL);
+    await cancelled;
+    assert.equal((await send('GET', session)).status, 400);
+  });
+  await new Promise(resolve => client.close(resolve));
+});
 
 // --- WebSocket ---
 

@@ -117,6 +117,19 @@ describe('accounts', () => {
     assert.equal((await login(other)).status, 200);
   });
 
+  test('when its time is over, a locked name is open again', async () => {
+    const name = unique('hugo');
+    await register(name);
+    for (let i = 0; i < 5; i++) await login(name, 'not the password');
+    assertFails(await login(name), 403, 'ACCOUNT_LOCKED');
+    const minutes = await server.query(`SELECT round(extract(epoch FROM locked_until - now()) / 60)
+                                        FROM login_failures WHERE username = '${name}'`);
+    assert.equal(minutes, '15');
+    await server.query(`UPDATE login_failures SET locked_until = now() - interval '1 second' WHERE username = '${name}'`);
+    assertFails(await login(name, 'not the password'), 400, 'INVALID_CREDENTIALS');
+    assert.equal((await login(name)).status, 200);
+  });
+
   test('failures before a good login are forgotten', async () => {
     const name = unique('ivan');
     await register(name);
@@ -148,6 +161,17 @@ describe('accounts', () => {
     assert.equal(second.exp - second.iat, 7200);
     assert.equal(loggedIn.expiresIn, 7200);
     assert.equal(loggedIn.token, sign({ alg: 'HS256', typ: 'JWT' }, second, { like: loggedIn.token }));
+  });
+
+  test('a login may have a name for its device', async () => {
+    const name = unique('lisa');
+    await register(name);
+    const body = { username: name, password, device: "Lisa's 📱" };
+    const { token } = await guest.do('/api/auth/login', body);
+    const device = await server.query(`SELECT device FROM logins WHERE id = '${claimsOf(token).sid}'`);
+    assert.equal(device, "Lisa's 📱");
+    assertInvalid(await guest.post('/api/auth/login', { ...body, device: 'x'.repeat(129) }), 'device');
+    assert.equal((await guest.post('/api/auth/login', { ...body, otp: '123456' })).status, 200);
   });
 
   test('without a token nothing is told', async () => {

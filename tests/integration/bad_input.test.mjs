@@ -331,7 +331,7 @@ describe('bad input', () => {
     }
     const { sid } = JSON.parse((await ask('GET', 'EIO=4&transport=polling')).text.slice(1));
     const head = `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1`;
-    assert.equal((await exchange(server, `${head}\r\nContent-Length: 1000001`)).status, 413);
+    assert.equal((await exchange(server, `${head}\r\nContent-Length: 1000001`, 'x'.repeat(1000001))).status, 413);
   });
 
   // --- clients that leave ---

@@ -106,8 +106,8 @@ describe('http', () => {
     const atLimit = await post('x'.repeat(maxBody));
     assertFails(atLimit, 400, 'INVALID_PAYLOAD');
     const head = `POST /api/auth/login HTTP/1.1\r\nContent-Type: application/json`;
-    const declared = await exchange(server, `${head}\r\nContent-Length: ${maxBody + 1}`);
     const chunk = 'x'.repeat(maxBody + 1);
+    const declared = await exchange(server, `${head}\r\nContent-Length: ${maxBody + 1}`, chunk);
     const chunked = await exchange(server, `${head}\r\nTransfer-Encoding: chunked`,
       `${chunk.length.toString(16)}\r\n${chunk}\r\n0\r\n\r\n`);
     for (const response of [declared, chunked]) {

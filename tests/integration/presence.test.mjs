@@ -87,6 +87,18 @@ describe('presence', { concurrency: true }, () => {
     assert.deepEqual(watcher.untaken(), []);
   });
 
+  test('who is not a contact any more is not told', async () => {
+    const [alice, bob, marker] = await friends(server, 'alice', 'bob', 'marker');
+    const watcher = await bob.connect();
+    const [laptop, tell] = await Promise.all([alice.connect(), marker.connect()]);
+    for (let i = 0; i < 2; i++) await watcher.next('user-online');
+    await alice.do('/api/contacts/remove', { contactId: bob.id });
+    laptop.close();
+    tell.close();
+    assert.equal((await watcher.next('user-offline')).userId, marker.id);
+    assert.deepEqual(watcher.untaken(), []);
+  });
+
   test('online is the same in every reply', async () => {
     const [alice, bob] = await friends(server, 'alice', 'bob');
     const laptop = await alice.connect();
@@ -106,10 +118,11 @@ describe('presence', { concurrency: true }, () => {
     assert.equal((await bob.read('/api/users', { search: alice.username }))[0].lastSeen, lastSeen);
   });
 
-  test('a polling client that is silent for too long is gone', async () => {
+  test('a polling client that is silent for too long is gone', async t => {
     const impatient = await startServer({
       env: { PRESENCE_GRACE_MS: '0', PING_INTERVAL_MS: '300', PING_TIMEOUT_MS: '2000' },
     });
+    t.after(() => impatient.stop());
     const [alice, bob] = await friends(impatient, 'alice', 'bob');
     const watcher = await bob.connect();
     const open = await fetch(`${impatient.url}/socket.io/?EIO=4&transport=polling`);
@@ -120,6 +133,5 @@ describe('presence', { concurrency: true }, () => {
     assert.equal((await watcher.next('user-offline')).userId, alice.id);
     assert.equal((await fetch(session)).status, 400);
     watcher.close();
-    await impatient.stop();
   });
 });

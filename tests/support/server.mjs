@@ -272,7 +272,7 @@ class Server {
         await child.ended;
         throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}:\n${this.logText()}`);
       }
-      return isHealthy(this.url, '/health');
+      return isHealthy(this.url, '/health/ready');
     }, 'the server', startTimeoutMs).catch(error => {
       child.kill('SIGKILL');
       throw error;

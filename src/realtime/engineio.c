@@ -494,7 +494,7 @@ struct eio_server *eio_server_create(struct eio_group *group, int worker, struct
 
 void eio_server_close_all(struct eio_server *server)
 {
-    server->is_closing = true;
+    atomic_store(&server->is_closing, true);
     struct eio_session *next;
     for (struct eio_session *session = server->first; session != NULL; session = next) {
         next = session->next;

@@ -28,7 +28,7 @@ struct eio_server {
     struct uuid_map sessions;
     struct eio_session *first;
     int count;
-    bool is_closing;
+    atomic_bool is_closing; /* written by its own thread, read by all */
     struct sio_frame *ping; /* the same for all */
 };
 

@@ -240,7 +240,7 @@ static void hand_over(struct eio_server *home, struct http_request *http, enum e
 {
     int worker = eio_sid_worker(sid);
     struct eio_server *owner = worker < home->group->workers ? server_of(home->group, worker) : NULL;
-    if (owner == NULL) {
+    if (owner == NULL || atomic_load(&owner->is_closing)) { /* its loop may have ended */
         reply_error(http, EIO_ERROR_SID_UNKNOWN);
         return;
     }

@@ -29,6 +29,7 @@ CREATE TABLE users (
     username text COLLATE "C" NOT NULL UNIQUE,
     password_hash text NOT NULL,
     event_seq bigint NOT NULL DEFAULT 0,
+    pruned_seq bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     last_seen_at timestamptz
 ) WITH (fillfactor = 60);
@@ -36,6 +37,7 @@ COMMENT ON TABLE users IS 'The people who chat.';
 COMMENT ON COLUMN users.username IS 'Lower case; compared byte by byte, so that a prefix is a range of its index.';
 COMMENT ON COLUMN users.password_hash IS 'argon2id in its encoded form.';
 COMMENT ON COLUMN users.event_seq IS 'The seq of the newest row in events for this user; counted up under the row''s lock.';
+COMMENT ON COLUMN users.pruned_seq IS 'Events up to this seq have been taken out of the log: who has not read them loads the state afresh.';
 COMMENT ON COLUMN users.last_seen_at IS 'When the last socket went away; null if there has never been one.';
 
 CREATE TABLE logins (

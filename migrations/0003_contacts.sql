@@ -66,7 +66,7 @@ CREATE INDEX friend_requests_to ON friend_requests (to_id, created_at) WHERE sta
 COMMENT ON TABLE friend_requests IS 'Requests to become contacts; a pair has one pending at most, in one direction.';
 
 CREATE FUNCTION friend_request_send(ids uuid[], senders uuid[], receivers uuid[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -108,7 +108,7 @@ BEGIN
     END LOOP;
     RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients,
         array_fill('friend_request_received'::text, ARRAY[cardinality(ords)]), payloads,
-        array_fill(false, ARRAY[cardinality(ords)]));
+        array_fill(NULL::uuid, ARRAY[cardinality(ords)]));
 END
 $$;
 COMMENT ON FUNCTION friend_request_send IS 'Status OK, SELF, NO_SUCH_USER, ALREADY_FRIENDS, ALREADY_SENT or ALREADY_RECEIVED.';
@@ -130,14 +130,14 @@ $$;
 COMMENT ON FUNCTION contact_make IS 'Makes two users contacts, with a chat of their own: the one they had before, or a new one.';
 
 CREATE FUNCTION friend_request_accept(accepters uuid[], requesters uuid[], requesters_online boolean[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     asked record;
     accepter users;
     requester users;
-    ords bigint[]; statuses text[]; recipients uuid[]; types text[]; payloads text[]; origins boolean[];
+    ords bigint[]; statuses text[]; recipients uuid[]; types text[]; payloads text[];
 BEGIN
     FOR asked IN
         SELECT q.* FROM unnest(accepters, requesters, requesters_online)
@@ -149,7 +149,7 @@ BEGIN
         IF NOT FOUND THEN
             ords := ords || asked.ord; statuses := statuses || 'NO_SUCH_REQUEST'::text;
             recipients := array_append(recipients, NULL); types := array_append(types, NULL);
-            payloads := array_append(payloads, NULL); origins := origins || false;
+            payloads := array_append(payloads, NULL);
             CONTINUE;
         END IF;
         PERFORM contact_make(asked.accepter, asked.requester);
@@ -164,15 +164,15 @@ BEGIN
             || format('{"newContact":{"id":"%s","username":%s,"online":%s,"lastSeen":%s}}', requester.id,
                       to_json(requester.username), to_json(coalesce(asked.online, false)),
                       coalesce(to_json(rfc3339(requester.last_seen_at))::text, 'null'));
-        origins := origins || ARRAY[false, true];
     END LOOP;
-    RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients, types, payloads, origins);
+    RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients, types, payloads,
+        array_fill(NULL::uuid, ARRAY[cardinality(ords)]));
 END
 $$;
 COMMENT ON FUNCTION friend_request_accept IS 'Status OK or NO_SUCH_REQUEST. The requester is told, and every device of the accepter gets the new contact.';
 
 CREATE FUNCTION friend_request_reject(rejecters uuid[], requesters uuid[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -196,19 +196,18 @@ BEGIN
     END LOOP;
     RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients,
         array_fill('friend_request_rejected'::text, ARRAY[cardinality(ords)]), payloads,
-        array_fill(false, ARRAY[cardinality(ords)]));
+        array_fill(NULL::uuid, ARRAY[cardinality(ords)]));
 END
 $$;
 COMMENT ON FUNCTION friend_request_reject IS 'Status OK or NO_SUCH_REQUEST. The requester is told.';
 
 CREATE FUNCTION contact_remove(removers uuid[], contact_ids uuid[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     asked record;
 BEGIN
-    to_origin := false;
     FOR asked IN
         SELECT q.ord, least(q.one, q.other) AS low, greatest(q.one, q.other) AS high
         FROM unnest(removers, contact_ids) WITH ORDINALITY q (one, other, ord) ORDER BY 2, 3, 1

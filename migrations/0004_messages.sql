@@ -19,7 +19,7 @@ COMMENT ON COLUMN messages.created_at IS 'Never earlier than the message before 
 COMMENT ON COLUMN messages.client_id IS 'Chosen by the sender''s client: the same one again means the same message.';
 
 CREATE FUNCTION message_append(ids uuid[], senders uuid[], receivers uuid[], chat_ids uuid[], contents text[],
-                               client_ids text[])
+                               client_ids text[], origins uuid[])
 RETURNS TABLE (ord bigint, status text, id uuid, chat_id uuid, seq bigint, sender_id uuid, receiver_id uuid,
                content text, client_id text, seen boolean, created_at timestamptz, recipient uuid, event_seq bigint)
 LANGUAGE plpgsql AS $$
@@ -51,9 +51,9 @@ BEGIN
             high := greatest(senders[1], receivers[1]);
             UPDATE users u SET event_seq = u.event_seq + 1 WHERE u.id = low RETURNING u.event_seq INTO low_seq;
             UPDATE users u SET event_seq = u.event_seq + 1 WHERE u.id = high RETURNING u.event_seq INTO high_seq;
-            INSERT INTO events (user_id, seq, type, chat_id, message_seq, created_at)
-            VALUES (low, low_seq, 'private-message', chat_id, seq, created_at),
-                   (high, high_seq, 'private-message', chat_id, seq, created_at);
+            INSERT INTO events (user_id, seq, type, chat_id, message_seq, created_at, origin)
+            VALUES (low, low_seq, 'private-message', chat_id, seq, created_at, origins[1]),
+                   (high, high_seq, 'private-message', chat_id, seq, created_at, origins[1]);
 
             ord := 1; status := 'CREATED'; id := ids[1]; sender_id := senders[1]; receiver_id := receivers[1];
             seen := false;
@@ -132,8 +132,9 @@ BEGIN
             FROM counted d, unnest(d.messages) WITH ORDINALITY n (k, nth)
         ),
         logged AS (
-            INSERT INTO events (user_id, seq, type, chat_id, message_seq, created_at)
-            SELECT p.recipient, p.seq, 'private-message', w_chat[p.k], w_seq[p.k], w_at[p.k] FROM placed p
+            INSERT INTO events (user_id, seq, type, chat_id, message_seq, created_at, origin)
+            SELECT p.recipient, p.seq, 'private-message', w_chat[p.k], w_seq[p.k], w_at[p.k], origins[w_ord[p.k]]
+            FROM placed p
         )
         SELECT w_ord[p.k], 'CREATED', w_id[p.k], w_chat[p.k], w_seq[p.k], w_sender[p.k], w_receiver[p.k],
                NULL::text, NULL::text, false, w_at[p.k], p.recipient, p.seq
@@ -175,7 +176,7 @@ BEGIN
     END IF;
     SELECT a.status INTO outcome
     FROM message_append(ARRAY[message_id], ARRAY[sender_id], ARRAY[receiver_id], ARRAY[NULL::uuid], ARRAY[content],
-                        ARRAY[NULL::text]) a;
+                        ARRAY[NULL::text], ARRAY[NULL::uuid]) a;
     IF outcome <> 'CREATED' THEN
         RAISE EXCEPTION '% and % are not contacts', sender, receiver USING ERRCODE = 'insufficient_privilege';
     END IF;
@@ -184,20 +185,21 @@ END
 $$;
 COMMENT ON FUNCTION send_message IS 'For psql and other programs: writes a message by the rules that hold for everybody, and returns its id.';
 
-CREATE FUNCTION message_mark_read(readers uuid[], message_ids uuid[], event_types text[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+CREATE FUNCTION message_mark_read(readers uuid[], message_ids uuid[], event_types text[], sessions uuid[])
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     asked record;
     was_read bigint;
-    ords bigint[]; statuses text[]; recipients uuid[]; types text[]; payloads text[]; origins boolean[];
+    ords bigint[]; statuses text[]; recipients uuid[]; types text[]; payloads text[]; origins uuid[];
     told uuid[]; outcome text; news text;
 BEGIN
     -- In the order of the rows that get locked.
     FOR asked IN
-        SELECT q.ord, q.reader, q.event_type, m.id AS message_id, m.chat_id, m.seq, m.sender_id
-        FROM unnest(readers, message_ids, event_types) WITH ORDINALITY q (reader, message_id, event_type, ord)
+        SELECT q.ord, q.reader, q.event_type, q.session, m.id AS message_id, m.chat_id, m.seq, m.sender_id
+        FROM unnest(readers, message_ids, event_types, sessions)
+            WITH ORDINALITY q (reader, message_id, event_type, session, ord)
         LEFT JOIN messages m ON m.id = q.message_id
         ORDER BY m.chat_id, q.reader, q.ord
     LOOP
@@ -233,7 +235,7 @@ BEGIN
             recipients := array_append(recipients, told[i]);
             types := types || asked.event_type;
             payloads := array_append(payloads, news);
-            origins := origins || false;
+            origins := array_append(origins, asked.session);
         END LOOP;
     END LOOP;
     RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients, types, payloads, origins);

@@ -20,7 +20,7 @@ COMMENT ON TABLE calls IS 'The history of calls, and the state of those under wa
 COMMENT ON COLUMN calls.status IS 'ringing, then ongoing or the end of it: ended, missed, rejected; busy when it never rang.';
 
 CREATE FUNCTION call_start(ids uuid[], callers uuid[], callees uuid[], signals text[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -55,22 +55,23 @@ BEGIN
     END LOOP;
     RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients,
         array_fill('call-user'::text, ARRAY[cardinality(ords)]), payloads,
-        array_fill(false, ARRAY[cardinality(ords)]));
+        array_fill(NULL::uuid, ARRAY[cardinality(ords)]));
 END
 $$;
 COMMENT ON FUNCTION call_start IS 'Rings the callee. A signal is JSON and passes as it is. Status OK, FORBIDDEN (not a contact), or BUSY, which goes into the history.';
 
-CREATE FUNCTION call_answer(call_ids uuid[], callees uuid[], signals text[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+CREATE FUNCTION call_answer(call_ids uuid[], callees uuid[], signals text[], sessions uuid[])
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     asked record;
     call calls;
-    ords bigint[]; statuses text[]; recipients uuid[]; types text[]; payloads text[]; origins boolean[];
+    ords bigint[]; statuses text[]; recipients uuid[]; types text[]; payloads text[]; origins uuid[];
 BEGIN
     FOR asked IN
-        SELECT q.* FROM unnest(call_ids, callees, signals) WITH ORDINALITY q (call_id, callee, signal, ord)
+        SELECT q.* FROM unnest(call_ids, callees, signals, sessions)
+            WITH ORDINALITY q (call_id, callee, signal, session, ord)
         ORDER BY q.call_id, q.ord
     LOOP
         SELECT c.* INTO call FROM calls c WHERE c.id = asked.call_id FOR NO KEY UPDATE;
@@ -79,7 +80,7 @@ BEGIN
         IF status <> 'OK' THEN
             ords := ords || asked.ord; statuses := statuses || status;
             recipients := array_append(recipients, NULL); types := array_append(types, NULL);
-            payloads := array_append(payloads, NULL); origins := origins || false;
+            payloads := array_append(payloads, NULL); origins := array_append(origins, NULL);
             CONTINUE;
         END IF;
         UPDATE calls c SET status = 'ongoing', answered_at = now() WHERE c.id = call.id;
@@ -91,25 +92,26 @@ BEGIN
             || format('{"callId":"%s","callerId":"%s","calleeId":"%s","signal":%s}', call.id, call.caller_id,
                       call.callee_id, coalesce(asked.signal, 'null'))
             || format('{"callId":"%s","status":"answered-elsewhere"}', call.id);
-        origins := origins || ARRAY[false, false];
+        origins := origins || ARRAY[asked.session, asked.session];
     END LOOP;
     RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients, types, payloads, origins);
 END
 $$;
 COMMENT ON FUNCTION call_answer IS 'The callee takes a ringing call: the caller gets the answer, the callee''s other devices stop ringing. Status OK, NOT_FOUND, FORBIDDEN, or CONFLICT (it does not ring).';
 
-CREATE FUNCTION call_end(call_ids uuid[], actors uuid[], ends text[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+CREATE FUNCTION call_end(call_ids uuid[], actors uuid[], ends text[], sessions uuid[])
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     asked record;
     call calls;
     peer uuid;
-    ords bigint[]; statuses text[]; recipients uuid[]; payloads text[];
+    ords bigint[]; statuses text[]; recipients uuid[]; payloads text[]; origins uuid[];
 BEGIN
     FOR asked IN
-        SELECT q.* FROM unnest(call_ids, actors, ends) WITH ORDINALITY q (call_id, actor, ending, ord)
+        SELECT q.* FROM unnest(call_ids, actors, ends, sessions)
+            WITH ORDINALITY q (call_id, actor, ending, session, ord)
         ORDER BY q.call_id, q.ord
     LOOP
         SELECT c.* INTO call FROM calls c WHERE c.id = asked.call_id FOR NO KEY UPDATE;
@@ -119,6 +121,7 @@ BEGIN
         IF status <> 'OK' THEN
             ords := ords || asked.ord; statuses := statuses || status;
             recipients := array_append(recipients, NULL); payloads := array_append(payloads, NULL);
+            origins := array_append(origins, NULL);
             CONTINUE;
         END IF;
         -- Once it has been answered, it can't be missed or rejected any more.
@@ -130,16 +133,16 @@ BEGIN
         recipients := recipients || peer || asked.actor;
         payloads := payloads || array_fill(format('{"callId":"%s","status":"%s","userId":"%s","peerId":"%s"}',
                                                   call.id, asked.ending, asked.actor, peer), ARRAY[2]);
+        origins := origins || ARRAY[asked.session, asked.session];
     END LOOP;
     RETURN QUERY SELECT * FROM event_append(ords, statuses, recipients,
-        array_fill('end-call'::text, ARRAY[cardinality(ords)]), payloads,
-        array_fill(false, ARRAY[cardinality(ords)]));
+        array_fill('end-call'::text, ARRAY[cardinality(ords)]), payloads, origins);
 END
 $$;
 COMMENT ON FUNCTION call_end IS 'A party ends a call: ended, missed or rejected. Both parties are told. Status OK, NOT_FOUND, FORBIDDEN (not a party), or CONFLICT (it is over).';
 
 CREATE FUNCTION call_expire(ring_seconds bigint[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -161,14 +164,14 @@ BEGIN
     IF ords IS NOT NULL THEN
         RETURN QUERY SELECT * FROM event_append(ords, array_fill('OK'::text, ARRAY[cardinality(ords)]), recipients,
             array_fill('end-call'::text, ARRAY[cardinality(ords)]), payloads,
-            array_fill(false, ARRAY[cardinality(ords)]));
+            array_fill(NULL::uuid, ARRAY[cardinality(ords)]));
     END IF;
 END
 $$;
 COMMENT ON FUNCTION call_expire IS 'Calls that nobody answered in time are missed; both parties are told. One member; no row when there is nothing to do.';
 
 CREATE FUNCTION call_abandon(call_ids uuid[])
-RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, to_origin boolean)
+RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -176,7 +179,8 @@ BEGIN
     RETURN QUERY SELECT e.* FROM call_end(call_ids,
         ARRAY(SELECT CASE c.status WHEN 'ringing' THEN c.callee_id ELSE c.caller_id END
               FROM unnest(call_ids) WITH ORDINALITY q (id, ord) LEFT JOIN calls c ON c.id = q.id ORDER BY q.ord),
-        array_fill('missed'::text, ARRAY[cardinality(call_ids)])) e;
+        array_fill('missed'::text, ARRAY[cardinality(call_ids)]),
+        array_fill(NULL::uuid, ARRAY[cardinality(call_ids)])) e;
 END
 $$;
 COMMENT ON FUNCTION call_abandon IS 'Ends calls whose both parties are gone: missed if it still rang, else ended. Status as call_end.';

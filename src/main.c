@@ -10,6 +10,7 @@
 #include "api/health.h"
 #include "api/routes.h"
 #include "realtime/client.h"
+#include "realtime/event_log.h"
 #include "repository/statements.h"
 #include "server/server.h"
 #include "service/announce.h"
@@ -95,13 +96,15 @@ static void destroy_shared(struct program *program)
 
 /* --- what is each worker's --- */
 
+static const struct db_statement *const *const STATEMENTS[] = {REPOSITORY_STATEMENTS, EVENT_LOG_STATEMENTS, NULL};
+
 static struct db *connect_database(const struct program *program, struct loop *loop, int connections)
 {
     const struct config *config = &program->config;
     return db_create(loop, &(struct db_options){.url = config->database_url,
                                                 .connections = connections,
                                                 .queue_max = config->db_queue_max,
-                                                .statements = REPOSITORY_STATEMENTS,
+                                                .statements = STATEMENTS,
                                                 .schema_version = STONECHAT_SCHEMA_VERSION});
 }
 
@@ -147,8 +150,13 @@ static bool create_worker(struct program *program, int index)
     if (services->loop == NULL) {
         return false;
     }
-    services->hub = program->hubs[index] = hub_create(services->loop, program->hubs, index, program->count);
     services->db = connect_database(program, services->loop, program->config.db_connections);
+    services->hub = program->hubs[index] = hub_create(&(struct hub_options){.loop = services->loop,
+                                                                            .hubs = program->hubs,
+                                                                            .index = index,
+                                                                            .count = program->count,
+                                                                            .db = services->db,
+                                                                            .token_key = program->token_key});
     if (index == 0) {
         program->append = connect_database(program, services->loop, 1);
     }
@@ -184,13 +192,13 @@ static bool create_workers(struct program *program)
 /* The loops have ended: first whoever waits is told, then what they stood on goes. */
 static void destroy_workers(struct program *program)
 {
-    for (int i = 0; i < program->count && program->workers != NULL; i++) {
-        sio_server_destroy(program->workers[i].sockets);
-    }
     password_pool_destroy(program->passwords);
     db_destroy(program->append);
     for (int i = 0; i < program->count && program->workers != NULL; i++) {
         db_destroy(program->workers[i].services.db);
+    }
+    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+        sio_server_destroy(program->workers[i].sockets);
     }
     server_destroy(program->server);
     calls_supervisor_destroy(program->call_supervisor);

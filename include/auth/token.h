@@ -30,6 +30,12 @@ struct token_key *token_key_create(struct slice secret);
 /* Wipes the secret. No thread may use the key any more. */
 void token_key_destroy(struct token_key *key);
 
+enum { TOKEN_MAC_BYTES = 32 };
+
+/* HMAC-SHA256 (RFC 2104) of `purpose` and `data` under the secret, for what else of ours clients hold. What one purpose
+ * seals is no good for another, nor for a token. Any thread. */
+void token_key_mac(const struct token_key *key, struct slice purpose, struct slice data, uint8_t out[TOKEN_MAC_BYTES]);
+
 /* Appends a token for `claims`, issued at `now_s` for `lifetime_s` seconds (the times in `claims` are not looked at).
  * STATUS_OK, or STATUS_UNAVAILABLE without memory. Any thread. */
 enum status token_sign(const struct token_key *key, const struct token_claims *claims, int64_t now_s,

@@ -81,7 +81,8 @@ struct db_options {
     const char *url;
     int connections;
     int queue_max;                                /* calls that may wait; further ones get STATUS_UNAVAILABLE */
-    const struct db_statement *const *statements; /* prepared on every connection; NULL-terminated */
+    /* Prepared on every connection: tables that end with NULL; the list of them ends with NULL. */
+    const struct db_statement *const *const *statements;
     int64_t schema_version;                       /* a connection to another schema is refused */
 };
 

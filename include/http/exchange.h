@@ -44,7 +44,7 @@ struct exchange {
     void *peer;    /* the transport's own: the request or the socket; NULL once the client has left */
     void *context; /* what main gave the worker: its services */
     struct token_claims actor;
-    uint64_t origin; /* the session that asked, 0 for HTTP; it is not told of its own actions */
+    struct uuid origin; /* the session that asked, nil for HTTP; it is not told of its own actions */
     struct field_values input;
     const char *idempotency_key; /* as it came, cut when absurdly long; NULL when none came */
     const char *address;         /* the peer's address as text; lives as long as the exchange */

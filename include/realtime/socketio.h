@@ -106,13 +106,18 @@ void sio_emit_binary(struct sio_socket *socket, struct slice name, struct slice 
 /* Sends an event: its arguments are JSON values joined by commas, or empty. */
 void sio_emit(struct sio_socket *socket, struct slice name, struct slice arguments);
 
-/* Sends a frame made once for many sockets of the same namespace. Ephemeral frames are dropped when the queue is more
- * than half full. */
-void sio_send(struct sio_socket *socket, struct sio_frame *frame, bool is_ephemeral);
+/* Sends a frame made once for many sockets of the same namespace. */
+enum sio_sending {
+    SIO_SENDING_COUNTED,  /* when the queue grows past its cap, the session is closed */
+    SIO_SENDING_PACED,    /* it may grow past it: the sender waits for on_drain */
+    SIO_SENDING_EPHEMERAL /* dropped when the queue is more than half full */
+};
+void sio_send(struct sio_socket *socket, struct sio_frame *frame, enum sio_sending sending);
 
 /* An event of namespace "/" encoded once, for any number of sockets on any thread; refcounted, atomically. The packet
- * is `42["name",arguments]`. The caller has one reference. NULL without memory. */
-struct sio_frame *sio_frame_create(struct slice name, struct slice arguments);
+ * is `42["name",arguments]`, and `,"offset"` behind the arguments unless it is empty: the place to which a stock client
+ * resumes. The caller has one reference. NULL without memory. */
+struct sio_frame *sio_frame_create(struct slice name, struct slice arguments, struct slice offset);
 struct sio_frame *sio_frame_ref(struct sio_frame *frame);
 void sio_frame_unref(struct sio_frame *frame);
 

@@ -8,9 +8,9 @@
 /* Status OK, FORBIDDEN (not a contact) or BUSY. `signal` is JSON; data NULL for none. */
 void call_start(struct db_call *call, struct uuid id, struct uuid caller, struct uuid callee, struct slice signal);
 /* Status OK, NOT_FOUND, FORBIDDEN or CONFLICT (it does not ring). */
-void call_answer(struct db_call *call, struct uuid id, struct uuid callee, struct slice signal);
+void call_answer(struct db_call *call, struct uuid id, struct uuid callee, struct slice signal, struct uuid origin);
 /* `ending` is "ended", "missed" or "rejected". Status OK, NOT_FOUND, FORBIDDEN or CONFLICT (it is over). */
-void call_end(struct db_call *call, struct uuid id, struct uuid actor, struct slice ending);
+void call_end(struct db_call *call, struct uuid id, struct uuid actor, struct slice ending, struct uuid origin);
 /* Calls that ring for longer are missed. */
 void call_expire(struct db_call *call, int64_t ring_seconds);
 /* Both parties are gone. Status as call_end. */

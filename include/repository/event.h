@@ -11,7 +11,7 @@ struct event {
     int64_t seq;          /* its place in the recipient's log */
     struct slice type;    /* "friend_request_received" */
     struct slice payload; /* JSON */
-    bool to_origin;       /* also for the session that caused it */
+    struct uuid origin;   /* the session that is not told; nil for none */
 };
 
 /* The outcome, the same in every row: for example "OK". */
@@ -19,6 +19,6 @@ struct slice event_status(const struct db_rows *rows);
 struct event event_decode(const struct db_rows *rows, int row);
 
 /* For the statements of the repository. */
-#define EVENT_COLUMNS "ord, status, user_id, event_seq, type, payload, to_origin"
+#define EVENT_COLUMNS "ord, status, user_id, event_seq, type, payload, origin"
 
 #endif

@@ -22,6 +22,7 @@ struct message_draft {
     struct uuid receiver_id, chat_id; /* one of the two is nil */
     struct slice content;
     struct slice client_id; /* data is NULL without one */
+    struct uuid origin; /* the session that sends; nil for none */
 };
 
 /* Status CREATED, with a row a recipient; OK when the client_id is known, with the first message; FORBIDDEN. */
@@ -29,11 +30,13 @@ void message_append(struct db_call *call, const struct message_draft *draft);
 struct slice message_append_status(const struct db_rows *rows);
 /* The message of a CREATED or OK row; what was just written takes its texts from the call's own values. */
 struct message message_append_decode(const struct db_call *call, const struct db_rows *rows);
-/* Who is told, of a CREATED row. */
+/* Who is told, of a CREATED row, and where in his log. */
 struct uuid message_append_recipient(const struct db_rows *rows, int row);
+int64_t message_append_event_seq(const struct db_rows *rows, int row);
 
 /* Marks a message read, and those before it: events of `event_type`. Status OK, NOT_FOUND or FORBIDDEN. */
-void message_mark_read(struct db_call *call, struct uuid reader, struct uuid message_id, struct slice event_type);
+void message_mark_read(struct db_call *call, struct uuid reader, struct uuid message_id, struct slice event_type,
+                       struct uuid origin);
 
 /* --- reading a history --- */
 

@@ -5,7 +5,7 @@
 
 #include "db/db.h"
 
-/* For db_options.statements. Calls that wait are sent in this order of statements. */
+/* A table for db_options.statements. Calls that wait are sent in this order of statements. */
 extern const struct db_statement *const REPOSITORY_STATEMENTS[];
 
 #endif

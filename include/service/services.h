@@ -32,7 +32,7 @@ bool services_are_ready(const struct services *services);
 struct actor {
     struct uuid id;
     const char *username;
-    uint64_t origin; /* the session that asks, 0 for HTTP: it is not told of its own actions */
+    struct uuid origin; /* the session that asks, nil for HTTP: it is not told of its own actions */
 };
 
 /* How it ended; lives inside the callback. */

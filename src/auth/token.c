@@ -6,6 +6,7 @@
 #include <jwt.h>
 #include <limits.h>
 #include <openssl/crypto.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,16 @@ void token_key_destroy(struct token_key *key)
         explicit_bzero(key->secret, key->length);
         free(key);
     }
+}
+
+void token_key_mac(const struct token_key *key, struct slice purpose, struct slice data, uint8_t out[TOKEN_MAC_BYTES])
+{
+    unsigned char subkey[TOKEN_MAC_BYTES];
+    unsigned length = TOKEN_MAC_BYTES;
+    HMAC(EVP_sha256(), key->secret, (int)key->length, (const unsigned char *)purpose.data, purpose.length, subkey,
+         &length);
+    HMAC(EVP_sha256(), subkey, sizeof subkey, (const unsigned char *)data.data, data.length, out, &length);
+    explicit_bzero(subkey, sizeof subkey);
 }
 
 static int add_id(jwt_t *jwt, const char *claim, struct uuid id)

@@ -98,9 +98,11 @@ static void prepare(struct connection *connection)
     }
     good = good && PQsendQueryParams(postgres, "SELECT max(version)::bigint FROM schema_migrations", 0, NULL, NULL,
                                      NULL, NULL, 0) == 1;
-    for (int i = 0; good && connection->options->statements[i] != NULL; i++) {
-        const struct db_statement *statement = connection->options->statements[i];
-        good = PQsendPrepare(postgres, statement->name, statement->sql, 0, NULL) == 1;
+    const struct db_statement *const *const *table = connection->options->statements;
+    for (; good && *table != NULL; table++) {
+        for (const struct db_statement *const *row = *table; good && *row != NULL; row++) {
+            good = PQsendPrepare(postgres, (*row)->name, (*row)->sql, 0, NULL) == 1;
+        }
     }
     if (!good || PQpipelineSync(postgres) != 1) {
         lose(connection, PQerrorMessage(postgres));

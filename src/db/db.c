@@ -281,6 +281,27 @@ static void on_executed(void *data, struct execution *execution)
 
 static const struct connection_callbacks CALLBACKS = {on_ready, on_lost, on_executed};
 
+/* A queue for each statement of the tables, in their order. NULL without memory. */
+static struct queue *create_queues(const struct db_statement *const *const *tables, int *ret_count)
+{
+    int count = 0;
+    for (const struct db_statement *const *const *table = tables; *table != NULL; table++) {
+        for (const struct db_statement *const *row = *table; *row != NULL; row++) {
+            count++;
+        }
+    }
+    struct queue *queues = calloc((size_t)count, sizeof *queues);
+    struct queue *queue = queues;
+    for (const struct db_statement *const *const *table = tables; queues != NULL && *table != NULL; table++) {
+        for (const struct db_statement *const *row = *table; *row != NULL; row++, queue++) {
+            queue->statement = *row;
+            queue->last = &queue->first;
+        }
+    }
+    *ret_count = queues != NULL ? count : 0;
+    return queues;
+}
+
 struct db *db_create(struct loop *loop, const struct db_options *options)
 {
     struct db *db = calloc(1, sizeof *db);
@@ -291,18 +312,11 @@ struct db *db_create(struct loop *loop, const struct db_options *options)
     db->options = *options;
     db->dispatch.run = dispatch;
     db->alone.last = &db->alone.first;
-    while (options->statements[db->queue_count] != NULL) {
-        db->queue_count++;
-    }
-    db->queues = calloc((size_t)db->queue_count, sizeof *db->queues);
+    db->queues = create_queues(options->statements, &db->queue_count);
     db->connections = calloc((size_t)options->connections, sizeof(struct connection *));
     if (db->queues == NULL || db->connections == NULL) {
         db_destroy(db);
         return NULL;
-    }
-    for (int i = 0; i < db->queue_count; i++) {
-        db->queues[i].statement = options->statements[i];
-        db->queues[i].last = &db->queues[i].first;
     }
     for (int i = 0; i < options->connections; i++) {
         db->connections[i] = connection_create(loop, &db->options, &CALLBACKS, db);

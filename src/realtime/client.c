@@ -2,16 +2,18 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <yajl/yajl_tree.h>
 
+#include "realtime/rendering.h"
 #include "util/json.h"
 #include "util/metrics.h"
 #include "util/utf8.h"
 
-enum { REPLY_MAX_BYTES = 1 << 20, EVENT_NAME_MAX_BYTES = 128 };
+enum { REPLY_MAX_BYTES = 1 << 20, EVENT_NAME_MAX_BYTES = 128, AUTH_MAX_BYTES = 2 * TOKEN_MAX_BYTES };
 
 /* One device. It goes when its socket has gone and its exchanges are done with it. */
 struct client {
@@ -32,23 +34,31 @@ struct event_exchange {
 
 /* --- letting in --- */
 
-/* The token of the handshake: auth.token, else ?token=, else the Authorization header. Cut to what a token can be. */
-static bool find_token(const struct sio_handshake *handshake, char out[TOKEN_MAX_BYTES + 1])
+/* What the handshake's auth holds for us; a member that is missing, or of another type, is empty. */
+struct presented {
+    yajl_val tree; /* owns the texts */
+    struct slice token, pid, offset;
+};
+
+static struct slice text_of(yajl_val tree, const char *name)
 {
-    char text[2 * TOKEN_MAX_BYTES];
-    out[0] = '\0';
-    if (handshake->auth.length > 0 && handshake->auth.length < sizeof text) {
-        memcpy(text, handshake->auth.data, handshake->auth.length);
-        text[handshake->auth.length] = '\0';
-        yajl_val auth = yajl_tree_parse(text, NULL, 0);
-        yajl_val token = yajl_tree_get(auth, (const char *[]){"token", NULL}, yajl_t_string);
-        const char *found = token != NULL ? token->u.string : "";
-        if (strlen(found) <= TOKEN_MAX_BYTES) {
-            memcpy(out, found, strlen(found) + 1);
-        }
-        yajl_tree_free(auth);
+    yajl_val value = tree != NULL ? yajl_tree_get(tree, (const char *[]){name, NULL}, yajl_t_string) : NULL;
+    return value != NULL ? slice_of(value->u.string) : (struct slice){NULL, 0};
+}
+
+static struct presented read_auth(struct slice auth)
+{
+    struct presented presented = {0};
+    char text[AUTH_MAX_BYTES];
+    if (auth.length > 0 && auth.length < sizeof text) {
+        memcpy(text, auth.data, auth.length);
+        text[auth.length] = '\0';
+        presented.tree = yajl_tree_parse(text, NULL, 0);
+        presented.token = text_of(presented.tree, "token");
+        presented.pid = text_of(presented.tree, "pid");
+        presented.offset = text_of(presented.tree, "offset");
     }
-    return out[0] != '\0';
+    return presented;
 }
 
 static const struct field QUERY_FIELDS[] = {{.name = "token", .type = FIELD_TEXT, .min = 1, .max = TOKEN_MAX_BYTES},
@@ -60,14 +70,13 @@ static bool verify(struct client_worker *worker, struct slice token, struct toke
 }
 
 /* False with a reason when nobody speaks for this socket. */
-static bool authenticate(struct client_worker *worker, const struct sio_handshake *handshake,
+static bool authenticate(struct client_worker *worker, const struct sio_handshake *handshake, struct slice auth_token,
                          struct token_claims *ret_claims, const char **ret_reason)
 {
-    char text[TOKEN_MAX_BYTES + 1];
     struct slice header = handshake->authorization;
     *ret_reason = "Authentication error: Invalid token";
-    if (find_token(handshake, text)) {
-        return verify(worker, slice_of(text), ret_claims);
+    if (auth_token.length > 0) {
+        return verify(worker, auth_token, ret_claims);
     }
     struct field_values query;
     fields_init(&query);
@@ -84,38 +93,80 @@ static bool authenticate(struct client_worker *worker, const struct sio_handshak
     return false;
 }
 
-static void deliver(struct session *session, struct sio_frame *frame, bool is_ephemeral)
+/* --- as the transport of a session --- */
+
+static void refuse_socket(struct sio_socket *socket, const char *reason)
+{
+    sio_refuse(socket, slice_of(reason), (struct slice){NULL, 0});
+}
+
+static void on_open(struct session *session, const struct session_opening *opening)
 {
     struct client *client = (struct client *)session;
-    sio_send(client->socket, frame, is_ephemeral);
+    if (opening->status != STATUS_OK) {
+        session_leave(session);
+        refuse_socket(client->socket, status_message(opening->status));
+        free(client);
+        return;
+    }
+    char extra[PID_LENGTH + 16];
+    int length = snprintf(extra, sizeof extra, "\"pid\":\"%s\"", opening->pid);
+    sio_accept(client->socket, (struct slice){extra, (size_t)length});
 }
 
-static void close_client(struct session *session)
+static void send_event(struct session *session, struct rendering *rendering, enum session_sending sending)
 {
-    sio_disconnect(((struct client *)session)->socket, true);
+    static const enum sio_sending sendings[] = {[SESSION_SENDING_LIVE] = SIO_SENDING_COUNTED,
+                                                [SESSION_SENDING_PACED] = SIO_SENDING_PACED,
+                                                [SESSION_SENDING_EPHEMERAL] = SIO_SENDING_EPHEMERAL};
+    struct sio_socket *socket = ((struct client *)session)->socket;
+    struct sio_frame *frame = rendering_frame(rendering, RENDERING_SOCKETIO);
+    if (frame != NULL) {
+        sio_send(socket, frame, sendings[sending]);
+    } else if (sending != SESSION_SENDING_EPHEMERAL) {
+        sio_disconnect(socket, true); /* without memory: it comes back and reads the log */
+    }
 }
 
-static const struct session_transport SOCKETIO_TRANSPORT = {deliver, close_client};
+static bool wait_for_drain(struct session *session)
+{
+    struct sio_socket *socket = ((struct client *)session)->socket;
+    if (sio_queued_bytes(socket) == 0) {
+        return false;
+    }
+    sio_notify_drained(socket);
+    return true;
+}
+
+static const struct session_transport SOCKETIO_TRANSPORT = {on_open, send_event, wait_for_drain};
+
+static void on_drain(struct sio_socket *socket)
+{
+    session_on_drain(&((struct client *)sio_socket_data(socket))->session);
+}
 
 static void on_connect(struct sio_socket *socket, const struct sio_handshake *handshake)
 {
     struct client_worker *worker = sio_server_context(sio_socket_server(socket));
     struct client *client = calloc(1, sizeof *client);
+    struct presented presented = read_auth(handshake->auth);
     const char *reason = status_message(STATUS_UNAVAILABLE);
-    if (client == NULL || !authenticate(worker, handshake, &client->claims, &reason)) {
+    bool good = client != NULL && authenticate(worker, handshake, presented.token, &client->claims, &reason);
+    if (good) {
+        client->socket = socket;
+        client->worker = worker;
+        client->session.transport = &SOCKETIO_TRANSPORT;
+        client->session.user_id = client->claims.user_id;
+        sio_socket_set_data(socket, client);
+        reason = status_message(STATUS_UNAVAILABLE);
+        good = session_open(&client->session, worker->hub,
+                            &(struct session_resume){.pid = presented.pid, .offset = presented.offset});
+    }
+    if (!good) {
         free(client);
-        sio_refuse(socket, slice_of(reason), (struct slice){NULL, 0});
-        return;
+        refuse_socket(socket, reason);
     }
-    client->socket = socket;
-    client->worker = worker;
-    client->session.transport = &SOCKETIO_TRANSPORT;
-    client->session.user_id = client->claims.user_id;
-    sio_socket_set_data(socket, client);
-    sio_accept(socket, (struct slice){NULL, 0});
-    if (!hub_join(worker->hub, &client->session)) {
-        sio_disconnect(socket, true);
-    }
+    yajl_tree_free(presented.tree);
 }
 
 static void on_disconnect(struct sio_socket *socket, const char *reason)
@@ -126,9 +177,7 @@ static void on_disconnect(struct sio_socket *socket, const char *reason)
         waiting->exchange.peer = NULL;
         waiting->head = NULL;
     }
-    if (client->session.hub != NULL) {
-        hub_leave(&client->session);
-    }
+    session_leave(&client->session);
     free(client);
 }
 
@@ -287,4 +336,4 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event)
     exchange_unref(&self->exchange);
 }
 
-const struct sio_namespace CLIENT_NAMESPACES[] = {{"/", on_connect, on_event, on_disconnect, NULL}, {0}};
+const struct sio_namespace CLIENT_NAMESPACES[] = {{"/", on_connect, on_event, on_disconnect, on_drain}, {0}};

@@ -240,7 +240,7 @@ static void on_heartbeat(struct timer *timer)
         uint64_t late_ms = eio_monotonic_ms() - timer->due_ms, timeout_ms = server->options.ping_timeout_ms;
         session->awaits_pong = true;
         loop_timer_start(server->loop, timer, late_ms < timeout_ms ? timeout_ms - late_ms : 0);
-        eio_session_send(session, server->ping, false);
+        eio_session_send(session, server->ping, SIO_SENDING_COUNTED);
     }
 }
 
@@ -320,23 +320,24 @@ static const struct ws_callbacks SOCKET_CALLBACKS = {on_socket_message, on_socke
 
 /* --- what goes --- */
 
-void eio_session_send(struct eio_session *session, struct sio_frame *frame, bool is_ephemeral)
+void eio_session_send(struct eio_session *session, struct sio_frame *frame, enum sio_sending sending)
 {
     if (session->state != EIO_STATE_OPEN || session->doom != NULL) {
         return;
     }
     if (session->socket != NULL) {
-        if (!ws_connection_send(session->socket, frame, is_ephemeral)) {
+        if (!ws_connection_send(session->socket, frame, sending)) {
             close_overflown(session);
         }
         return;
     }
     struct frame_queue *queue = &session->polling->queue;
     size_t max_bytes = session->server->options.send_queue_max_bytes;
-    if (is_ephemeral && queue->bytes > max_bytes / 2) {
+    if (sending == SIO_SENDING_EPHEMERAL && queue->bytes > max_bytes / 2) {
         return;
     }
-    if (!frame_queue_push(queue, frame) || queue->bytes > max_bytes) {
+    queue->paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;
+    if (!frame_queue_push(queue, frame) || frame_queue_counted(queue) > max_bytes) {
         close_overflown(session);
     } else if (session->polling->poll != NULL) {
         loop_defer(session->server->loop, &session->work);
@@ -373,7 +374,7 @@ static bool send_open_packet(struct eio_session *session)
     if (frame == NULL) {
         return false;
     }
-    eio_session_send(session, frame, false);
+    eio_session_send(session, frame, SIO_SENDING_COUNTED);
     sio_frame_unref(frame);
     return true;
 }
@@ -435,7 +436,7 @@ void eio_session_adopt(struct eio_session *session, struct ws_connection *socket
     session->socket = socket;
     ws_connection_set_user(socket, &SOCKET_CALLBACKS, session);
     for (uint32_t i = 0; i < queue.count; i++) {
-        eio_session_send(session, frame_queue_at(&queue, i), false);
+        eio_session_send(session, frame_queue_at(&queue, i), SIO_SENDING_PACED);
     }
     frame_queue_cut(&queue, 0);
 }

@@ -103,7 +103,7 @@ void eio_make_id(uint8_t bytes[15], int worker, char out[EIO_SID_LENGTH + 1]);
 
 /* Sends a message's frame: `4` and text, or bytes. It never closes inside: a session whose queue is past its cap closes
  * at the end of the turn ("transport error"). */
-void eio_session_send(struct eio_session *session, struct sio_frame *frame, bool is_ephemeral);
+void eio_session_send(struct eio_session *session, struct sio_frame *frame, enum sio_sending sending);
 size_t eio_session_queued_bytes(const struct eio_session *session);
 
 /* Closes it now: the handler's on_close is called inside. */

@@ -45,7 +45,7 @@ static bool answer_ping(struct eio_probe *probe)
 {
     struct slice pong = SLICE("3probe");
     struct sio_frame *frame = frame_create(WS_OPCODE_TEXT, &pong, 1);
-    bool good = frame != NULL && ws_connection_send(probe->socket, frame, false);
+    bool good = frame != NULL && ws_connection_send(probe->socket, frame, SIO_SENDING_COUNTED);
     sio_frame_unref(frame);
     return good;
 }

@@ -42,7 +42,14 @@ struct frame_queue {
     struct sio_frame **many; /* instead of `few`, while there are more */
     uint32_t head, count, capacity;
     size_t bytes; /* on the wire */
+    size_t paced_bytes; /* of those, what its sender paces; may be less by now. See frame_queue_counted */
 };
+
+/* What counts against a cap. */
+static inline size_t frame_queue_counted(const struct frame_queue *queue)
+{
+    return queue->bytes > queue->paced_bytes ? queue->bytes - queue->paced_bytes : 0;
+}
 
 /* Adds a reference of its own. False without memory. */
 bool frame_queue_push(struct frame_queue *queue, struct sio_frame *frame);

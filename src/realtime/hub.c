@@ -6,11 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "realtime/rendering.h"
 #include "util/metrics.h"
 #include "util/uuid_map.h"
 
-/* An event is encoded once, as a frame, and delivered here and now to this worker's sessions. For the other workers it
- * is put into a letter; the letters of one turn go out together, one task a worker, so their order is kept. */
+/* What is published goes to this worker's sessions here and now, and to those of the other workers as a letter, one for all
+ * of them. Letters go out at once, so that no answer overtakes the event that it follows. */
+
+enum { RETRY_MS = 1000 };
 
 struct hub_user {
     struct uuid id;
@@ -18,52 +21,43 @@ struct hub_user {
 };
 
 struct letter {
-    struct sio_frame *frame;
-    bool is_ephemeral;
-    uint64_t except;
-    struct letter *next;
+    atomic_int references;
+    struct slice type, payload; /* both in `text` */
+    struct uuid origin;
+    bool is_ephemeral, is_hint;
     int recipient_count;
-    struct uuid recipients[];
+    struct recipient {
+        struct uuid id;
+        int64_t seq;
+    } *recipients; /* behind the text */
+    char text[];
 };
 
-struct parcel {
+/* A letter on its way to one worker. */
+struct delivery {
     struct loop_task task;
-    struct hub *target;
-    struct letter *letters, **last;
+    struct hub *hub;
+    struct letter *letter;
 };
 
 struct hub {
-    struct loop *loop;
-    struct hub *const *hubs;
-    int index, count;
+    struct hub_options options;
     struct uuid_map users;
     int session_count;
-    uint64_t next_session;
     hub_on_user on_user;
     void *on_user_data;
-    struct loop_deferred send;
-    struct parcel **parcels; /* a worker each; NULL while there is nothing for it */
+    struct timer retry;
 };
 
-static void send_parcels(struct loop_deferred *deferred);
+static void on_retry(struct timer *timer);
 
-struct hub *hub_create(struct loop *loop, struct hub *const *hubs, int index, int count)
+struct hub *hub_create(const struct hub_options *options)
 {
     struct hub *hub = calloc(1, sizeof *hub);
-    if (hub == NULL) {
-        return NULL;
+    if (hub != NULL) {
+        hub->options = *options;
+        hub->retry.on_fire = on_retry;
     }
-    hub->parcels = calloc((size_t)count, sizeof(struct parcel *));
-    if (hub->parcels == NULL) {
-        free(hub);
-        return NULL;
-    }
-    hub->loop = loop;
-    hub->hubs = hubs;
-    hub->index = index;
-    hub->count = count;
-    hub->next_session = (uint64_t)index + 1;
-    hub->send.run = send_parcels;
     return hub;
 }
 
@@ -74,7 +68,6 @@ void hub_destroy(struct hub *hub)
     }
     assert(hub->session_count == 0);
     uuid_map_dispose(&hub->users);
-    free(hub->parcels);
     free(hub);
 }
 
@@ -83,6 +76,8 @@ void hub_watch_users(struct hub *hub, hub_on_user on_user, void *data)
     hub->on_user = on_user;
     hub->on_user_data = data;
 }
+
+/* --- coming and going --- */
 
 bool hub_join(struct hub *hub, struct session *session)
 {
@@ -96,8 +91,6 @@ bool hub_join(struct hub *hub, struct session *session)
         }
         user->id = session->user_id;
     }
-    session->id = hub->next_session;
-    hub->next_session += (uint64_t)hub->count;
     session->hub = hub;
     session->user = user;
     session->previous = NULL;
@@ -149,85 +142,153 @@ int hub_session_count(const struct hub *hub)
     return hub->session_count;
 }
 
-/* Delivering only queues, so no session leaves meanwhile. */
-static void deliver(struct hub *hub, struct sio_frame *frame, bool is_ephemeral, uint64_t except,
-                    const struct uuid *recipients, int count)
+const struct token_key *hub_token_key(const struct hub *hub)
 {
-    for (int i = 0; i < count; i++) {
-        struct hub_user *user = uuid_map_get(&hub->users, recipients[i]);
+    return hub->options.token_key;
+}
+
+void hub_submit(struct hub *hub, struct db_call *call)
+{
+    db_submit(hub->options.db, hub->options.loop, call);
+}
+
+/* --- all sessions --- */
+
+static void for_each_session(struct hub *hub, void (*act)(struct session *session))
+{
+    size_t cursor = 0;
+    for (struct hub_user *user; (user = uuid_map_next(&hub->users, &cursor)) != NULL;) {
+        for (struct session *session = user->sessions; session != NULL; session = session->next) {
+            act(session);
+        }
+    }
+}
+
+static void on_retry(struct timer *timer)
+{
+    for_each_session((struct hub *)((char *)timer - offsetof(struct hub, retry)), session_retry);
+}
+
+void hub_retry_later(struct hub *hub)
+{
+    loop_timer_start(hub->options.loop, &hub->retry, RETRY_MS);
+}
+
+/* One place further than it knows: it reads, and finds what there is. */
+static void hint_next(struct session *session)
+{
+    session_on_hint(session, session->sent_seq + 1);
+}
+
+void hub_catch_up(struct hub *hub)
+{
+    for_each_session(hub, hint_next);
+}
+
+/* --- publishing --- */
+
+/* Sessions only queue, so none leaves meanwhile. */
+static void deliver(struct hub *hub, const struct letter *letter)
+{
+    struct rendering rendering = {.type = letter->type, .payload = letter->payload};
+    for (int i = 0; i < letter->recipient_count; i++) {
+        const struct recipient *recipient = &letter->recipients[i];
+        struct hub_user *user = uuid_map_get(&hub->users, recipient->id);
+        if (user != NULL && rendering.seq != recipient->seq) {
+            rendering_dispose(&rendering);
+            rendering = (struct rendering){.type = letter->type, .payload = letter->payload, .seq = recipient->seq};
+        }
         for (struct session *session = user != NULL ? user->sessions : NULL; session != NULL; session = session->next) {
-            if (session->id != except) {
-                session->transport->deliver(session, frame, is_ephemeral);
+            if (letter->is_hint) {
+                session_on_hint(session, recipient->seq);
+            } else if (letter->is_ephemeral) {
+                session_on_ephemeral(session, &rendering);
+            } else {
+                session_on_event(session, &rendering, recipient->seq, letter->origin);
             }
         }
     }
+    rendering_dispose(&rendering);
 }
 
-static void on_parcel(struct loop_task *task)
+static void letter_unref(struct letter *letter)
 {
-    struct parcel *parcel = (struct parcel *)task;
-    while (parcel->letters != NULL) {
-        struct letter *letter = parcel->letters;
-        parcel->letters = letter->next;
-        deliver(parcel->target, letter->frame, letter->is_ephemeral, letter->except, letter->recipients,
-                letter->recipient_count);
-        sio_frame_unref(letter->frame);
+    if (letter != NULL && atomic_fetch_sub_explicit(&letter->references, 1, memory_order_acq_rel) == 1) {
         free(letter);
     }
-    free(parcel);
 }
 
-static void send_parcels(struct loop_deferred *deferred)
+static void on_delivery(struct loop_task *task)
 {
-    struct hub *hub = (struct hub *)((char *)deferred - offsetof(struct hub, send));
-    for (int i = 0; i < hub->count; i++) {
-        if (hub->parcels[i] != NULL) {
-            loop_post(hub->hubs[i]->loop, &hub->parcels[i]->task);
-            hub->parcels[i] = NULL;
+    struct delivery *delivery = (struct delivery *)task;
+    deliver(delivery->hub, delivery->letter);
+    letter_unref(delivery->letter);
+    free(delivery);
+}
+
+static void post(struct hub *target, struct letter *letter)
+{
+    struct delivery *delivery = malloc(sizeof *delivery);
+    if (delivery == NULL) {
+        return; /* without memory a durable event waits in the log */
+    }
+    *delivery = (struct delivery){.task.run = on_delivery, .hub = target, .letter = letter};
+    atomic_fetch_add_explicit(&letter->references, 1, memory_order_relaxed);
+    loop_post(target->options.loop, &delivery->task);
+}
+
+static struct letter *write_letter(const struct hub_event *event)
+{
+    size_t text_bytes = (event->type.length + event->payload.length + 15) & ~(size_t)15;
+    size_t list_bytes = sizeof(struct recipient) * (size_t)event->recipient_count;
+    struct letter *letter = malloc(sizeof *letter + text_bytes + list_bytes);
+    if (letter == NULL) {
+        return NULL;
+    }
+    *letter = (struct letter){.type = {letter->text, event->type.length},
+                              .payload = {letter->text + event->type.length, event->payload.length},
+                              .origin = event->origin,
+                              .is_ephemeral = event->seqs == NULL,
+                              .recipient_count = event->recipient_count,
+                              .recipients = (struct recipient *)(letter->text + text_bytes)};
+    atomic_init(&letter->references, 1);
+    memcpy(letter->text, event->type.data, event->type.length);
+    memcpy(letter->text + event->type.length, event->payload.data, event->payload.length);
+    for (int i = 0; i < event->recipient_count; i++) {
+        letter->recipients[i] = (struct recipient){event->recipients[i], event->seqs != NULL ? event->seqs[i] : 0};
+    }
+    return letter;
+}
+
+static void send_letter(struct hub *hub, struct letter *letter)
+{
+    deliver(hub, letter);
+    for (int i = 0; i < hub->options.count; i++) {
+        if (i != hub->options.index) {
+            post(hub->options.hubs[i], letter);
         }
     }
-}
-
-static void post(struct hub *hub, int target, struct sio_frame *frame, const struct hub_event *event)
-{
-    size_t list_bytes = sizeof(struct uuid) * (size_t)event->recipient_count;
-    struct letter *letter = malloc(sizeof *letter + list_bytes);
-    struct parcel *parcel = hub->parcels[target];
-    if (parcel == NULL && letter != NULL) {
-        parcel = calloc(1, sizeof *parcel);
-    }
-    if (letter == NULL || parcel == NULL) {
-        free(letter); /* without memory the event waits in the log */
-        return;
-    }
-    if (hub->parcels[target] == NULL) {
-        parcel->task.run = on_parcel;
-        parcel->target = hub->hubs[target];
-        parcel->last = &parcel->letters;
-        hub->parcels[target] = parcel;
-    }
-    *letter = (struct letter){.frame = sio_frame_ref(frame),
-                              .is_ephemeral = event->is_ephemeral,
-                              .except = event->except,
-                              .recipient_count = event->recipient_count};
-    memcpy(letter->recipients, event->recipients, list_bytes);
-    *parcel->last = letter;
-    parcel->last = &letter->next;
-    loop_defer(hub->loop, &hub->send);
+    letter_unref(letter);
 }
 
 void hub_publish(struct hub *hub, const struct hub_event *event)
 {
-    struct sio_frame *frame = sio_frame_create(event->type, event->payload);
-    if (frame == NULL) {
-        return;
+    struct letter *letter = write_letter(event);
+    if (letter != NULL) {
+        metrics_add(METRIC_EVENTS_PUBLISHED, 1);
+        send_letter(hub, letter);
     }
-    metrics_add(METRIC_EVENTS_PUBLISHED, 1);
-    deliver(hub, frame, event->is_ephemeral, event->except, event->recipients, event->recipient_count);
-    for (int i = 0; i < hub->count; i++) {
-        if (i != hub->index) {
-            post(hub, i, frame, event);
-        }
+}
+
+void hub_hint(struct hub *hub, struct uuid user_id, int64_t seq)
+{
+    struct letter *letter = write_letter(&(struct hub_event){.type = SLICE("hint"),
+                                                             .payload = SLICE(""),
+                                                             .recipients = &user_id,
+                                                             .seqs = &seq,
+                                                             .recipient_count = 1});
+    if (letter != NULL) {
+        letter->is_hint = true;
+        send_letter(hub, letter);
     }
-    sio_frame_unref(frame);
 }

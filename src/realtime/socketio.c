@@ -79,10 +79,10 @@ static bool is_open(const struct sio_session *session)
 
 /* --- sending --- */
 
-static void send_frame(struct sio_socket *socket, struct sio_frame *frame, bool is_ephemeral)
+static void send_frame(struct sio_socket *socket, struct sio_frame *frame)
 {
     if (frame != NULL) {
-        eio_session_send(&socket->session->engine, frame, is_ephemeral);
+        eio_session_send(&socket->session->engine, frame, SIO_SENDING_COUNTED);
     } else {
         eio_session_close_later(&socket->session->engine, "transport error"); /* without memory */
     }
@@ -93,14 +93,14 @@ static void send_packet(struct sio_socket *socket, struct sio_packet_parts parts
 {
     parts.name_space = slice_of(socket->name_space->name);
     struct sio_frame *frame = sio_packet_encode(&parts);
-    send_frame(socket, frame, false);
+    send_frame(socket, frame);
     sio_frame_unref(frame);
 }
 
 static void send_bytes(struct sio_socket *socket, struct slice bytes)
 {
     struct sio_frame *frame = frame_create(WS_OPCODE_BINARY, &bytes, 1);
-    send_frame(socket, frame, false);
+    send_frame(socket, frame);
     sio_frame_unref(frame);
 }
 
@@ -145,17 +145,17 @@ void sio_emit(struct sio_socket *socket, struct slice name, struct slice argumen
     sio_emit_binary(socket, name, arguments, NULL, 0);
 }
 
-void sio_send(struct sio_socket *socket, struct sio_frame *frame, bool is_ephemeral)
+void sio_send(struct sio_socket *socket, struct sio_frame *frame, enum sio_sending sending)
 {
     if (socket->state == SOCKET_CONNECTED) {
-        eio_session_send(&socket->session->engine, frame, is_ephemeral);
+        eio_session_send(&socket->session->engine, frame, sending);
     }
 }
 
-struct sio_frame *sio_frame_create(struct slice name, struct slice arguments)
+struct sio_frame *sio_frame_create(struct slice name, struct slice arguments, struct slice offset)
 {
-    return sio_packet_encode(
-        &(struct sio_packet_parts){.type = SIO_EVENT, .name = name, .json = arguments, .ack_id = -1});
+    return sio_packet_encode(&(struct sio_packet_parts){
+        .type = SIO_EVENT, .name = name, .json = arguments, .offset = offset, .ack_id = -1});
 }
 
 void sio_send_raw(struct sio_socket *socket, struct slice message, bool is_binary)
@@ -165,7 +165,7 @@ void sio_send_raw(struct sio_socket *socket, struct slice message, bool is_binar
         return;
     }
     struct sio_frame *frame = frame_create(is_binary ? WS_OPCODE_BINARY : WS_OPCODE_TEXT, parts, 2);
-    send_frame(socket, frame, false);
+    send_frame(socket, frame);
     sio_frame_unref(frame);
 }
 
@@ -321,7 +321,7 @@ static void refuse_namespace(struct sio_session *session, struct slice name)
                                      .ack_id = -1};
     struct sio_frame *frame = sio_packet_encode(&parts);
     if (frame != NULL) {
-        eio_session_send(&session->engine, frame, false);
+        eio_session_send(&session->engine, frame, SIO_SENDING_COUNTED);
     }
     sio_frame_unref(frame);
 }

@@ -202,7 +202,7 @@ struct sio_frame *sio_packet_encode(const struct sio_packet_parts *parts)
         json_string(&escaped, name);
         name = escaped.failed ? name : (struct slice){escaped.data + 1, escaped.length - 2};
     }
-    bool has_namespace = parts->name_space.length > 1;
+    bool has_namespace = parts->name_space.length > 1, has_offset = parts->offset.length > 0;
     struct slice pieces[] = {
         {head, (size_t)head_length},
         {parts->name_space.data, has_namespace ? parts->name_space.length : 0},
@@ -213,6 +213,9 @@ struct sio_frame *sio_packet_encode(const struct sio_packet_parts *parts)
         {name.data, is_event ? name.length : 0},
         {"\",", is_event ? (parts->json.length > 0 ? 2 : 1) : 0},
         parts->json,
+        {",\"", has_offset ? 2 : 0},
+        parts->offset,
+        {"\"", has_offset ? 1 : 0},
         {"]", is_array ? 1 : 0},
     };
     struct sio_frame *frame =

@@ -43,6 +43,7 @@ struct sio_packet_parts {
     enum sio_packet_type type;
     struct slice name_space; /* empty: "/" */
     struct slice name, json;
+    struct slice offset; /* a last argument behind `json`, as a string; empty for none */
     int attachment_count;
     int64_t ack_id;
 };

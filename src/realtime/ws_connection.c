@@ -308,13 +308,14 @@ void ws_connection_set_user(struct ws_connection *connection, const struct ws_ca
     connection->data = data;
 }
 
-bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, bool is_ephemeral)
+bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, enum sio_sending sending)
 {
     size_t max_bytes = connection->host->queue_max_bytes;
-    if (connection->state != STATE_OPEN || (is_ephemeral && connection->queue.bytes > max_bytes / 2)) {
+    if (connection->state != STATE_OPEN || (sending == SIO_SENDING_EPHEMERAL && connection->queue.bytes > max_bytes / 2)) {
         return true;
     }
-    return enqueue(connection, frame) && connection->queue.bytes <= max_bytes;
+    connection->queue.paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;
+    return enqueue(connection, frame) && frame_queue_counted(&connection->queue) <= max_bytes;
 }
 
 size_t ws_connection_queued_bytes(const struct ws_connection *connection)

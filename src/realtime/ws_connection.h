@@ -55,7 +55,7 @@ void ws_connection_set_user(struct ws_connection *connection, const struct ws_ca
 
 /* Queues the frame, with a reference of its own. An ephemeral frame is silently dropped while the queue is more than
  * half full. False when the queue is past its cap or there is no memory: the caller should close. */
-bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, bool is_ephemeral);
+bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, enum sio_sending sending);
 
 /* Bytes that wait to be written. */
 size_t ws_connection_queued_bytes(const struct ws_connection *connection);

@@ -6,10 +6,12 @@ const struct db_statement STATEMENT_CALL_START = {
     "call_start", "uuut", "SELECT " EVENT_COLUMNS " FROM call_start($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])"};
 
 const struct db_statement STATEMENT_CALL_ANSWER = {
-    "call_answer", "uut", "SELECT " EVENT_COLUMNS " FROM call_answer($1::uuid[], $2::uuid[], $3::text[])"};
+    "call_answer", "uutu",
+    "SELECT " EVENT_COLUMNS " FROM call_answer($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
 const struct db_statement STATEMENT_CALL_END = {
-    "call_end", "uut", "SELECT " EVENT_COLUMNS " FROM call_end($1::uuid[], $2::uuid[], $3::text[])"};
+    "call_end", "uutu",
+    "SELECT " EVENT_COLUMNS " FROM call_end($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
 const struct db_statement STATEMENT_CALL_EXPIRE = {"call_expire", "i",
                                                    "SELECT " EVENT_COLUMNS " FROM call_expire($1::bigint[])"};
@@ -61,22 +63,23 @@ void call_start(struct db_call *call, struct uuid id, struct uuid caller, struct
 }
 
 static void bind_step(struct db_call *call, const struct db_statement *statement, struct uuid id, struct uuid actor,
-                      struct slice text)
+                      struct slice text, struct uuid origin)
 {
     call->statement = statement;
     call->values[0] = DB_UUID(id);
     call->values[1] = DB_UUID(actor);
     call->values[2] = optional_text(text);
+    call->values[3] = uuid_is_nil(origin) ? DB_NULL : DB_UUID(origin);
 }
 
-void call_answer(struct db_call *call, struct uuid id, struct uuid callee, struct slice signal)
+void call_answer(struct db_call *call, struct uuid id, struct uuid callee, struct slice signal, struct uuid origin)
 {
-    bind_step(call, &STATEMENT_CALL_ANSWER, id, callee, signal);
+    bind_step(call, &STATEMENT_CALL_ANSWER, id, callee, signal, origin);
 }
 
-void call_end(struct db_call *call, struct uuid id, struct uuid actor, struct slice ending)
+void call_end(struct db_call *call, struct uuid id, struct uuid actor, struct slice ending, struct uuid origin)
 {
-    bind_step(call, &STATEMENT_CALL_END, id, actor, ending);
+    bind_step(call, &STATEMENT_CALL_END, id, actor, ending, origin);
 }
 
 void call_expire(struct db_call *call, int64_t ring_seconds)

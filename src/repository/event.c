@@ -15,5 +15,5 @@ struct event event_decode(const struct db_rows *rows, int row)
                           .seq = db_integer(rows, row, 2),
                           .type = db_text(rows, row, 3),
                           .payload = db_text(rows, row, 4),
-                          .to_origin = db_integer(rows, row, 5) != 0};
+                          .origin = db_uuid(rows, row, 5)};
 }

@@ -3,12 +3,14 @@
 #include "statement_list.h"
 
 const struct db_statement STATEMENT_MESSAGE_APPEND = {
-    "message_append", "uuuutt",
-    "SELECT ord, status, id, chat_id, seq, sender_id, receiver_id, content, client_id, seen, created_at, recipient"
-    " FROM message_append($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[])"};
+    "message_append", "uuuuttu",
+    "SELECT ord, status, id, chat_id, seq, sender_id, receiver_id, content, client_id, seen, created_at, recipient,"
+    "  event_seq"
+    " FROM message_append($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[])"};
 
 const struct db_statement STATEMENT_MESSAGE_MARK_READ = {
-    "message_mark_read", "uut", "SELECT " EVENT_COLUMNS " FROM message_mark_read($1::uuid[], $2::uuid[], $3::text[])"};
+    "message_mark_read", "uutu",
+    "SELECT " EVENT_COLUMNS " FROM message_mark_read($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
 /* seq has no holes: a page is a range of it, wherever it lies. */
 const struct db_statement STATEMENT_MESSAGE_LIST = {
@@ -69,6 +71,7 @@ void message_append(struct db_call *call, const struct message_draft *draft)
     call->values[3] = optional_uuid(draft->chat_id);
     call->values[4] = DB_TEXT(draft->content);
     call->values[5] = draft->client_id.data != NULL ? DB_TEXT(draft->client_id) : DB_NULL;
+    call->values[6] = optional_uuid(draft->origin);
 }
 
 struct slice message_append_status(const struct db_rows *rows)
@@ -104,12 +107,19 @@ struct uuid message_append_recipient(const struct db_rows *rows, int row)
     return db_uuid(rows, row, 10);
 }
 
-void message_mark_read(struct db_call *call, struct uuid reader, struct uuid message_id, struct slice event_type)
+int64_t message_append_event_seq(const struct db_rows *rows, int row)
+{
+    return db_integer(rows, row, 11);
+}
+
+void message_mark_read(struct db_call *call, struct uuid reader, struct uuid message_id, struct slice event_type,
+                       struct uuid origin)
 {
     call->statement = &STATEMENT_MESSAGE_MARK_READ;
     call->values[0] = DB_UUID(reader);
     call->values[1] = DB_UUID(message_id);
     call->values[2] = DB_TEXT(event_type);
+    call->values[3] = optional_uuid(origin);
 }
 
 void message_list(struct db_call *call, struct uuid reader, const struct message_range *range)

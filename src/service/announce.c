@@ -34,7 +34,6 @@ static void publish_to_contacts(struct work *work, const struct db_rows *rows, s
     if (count > 0 && !work->json.failed) {
         hub_publish(work->services->hub, &(struct hub_event){.type = event,
                                                              .payload = buffer_slice(&work->json),
-                                                             .is_ephemeral = true,
                                                              .recipients = recipients,
                                                              .recipient_count = count});
     }
@@ -91,7 +90,6 @@ static struct outcome finish_typing(struct work *work, const struct db_rows *row
     struct slice event = work->kept.number != 0 ? SLICE("typing") : SLICE("stop_typing");
     hub_publish(work->services->hub, &(struct hub_event){.type = event,
                                                          .payload = buffer_slice(&work->json),
-                                                         .is_ephemeral = true,
                                                          .recipients = &work->call.values[1].uuid,
                                                          .recipient_count = 1});
     return (struct outcome){.status = STATUS_OK};

@@ -62,7 +62,7 @@ void calls_answer(struct services *services, const struct actor *actor, struct u
 {
     struct work *work = create(services, actor, on_done, data);
     if (work != NULL) {
-        call_answer(&work->call, call_id, actor->id, signal);
+        call_answer(&work->call, call_id, actor->id, signal, actor->origin);
         work_append(work, finish_answer);
     }
 }
@@ -78,7 +78,7 @@ void calls_end(struct services *services, const struct actor *actor, struct uuid
 {
     struct work *work = create(services, actor, on_done, data);
     if (work != NULL) {
-        call_end(&work->call, call_id, actor->id, ending);
+        call_end(&work->call, call_id, actor->id, ending, actor->origin);
         work_append(work, finish_end);
     }
 }
@@ -91,7 +91,6 @@ static void publish_signal(struct db_call *call, const struct db_rows *rows)
     if (db_rows_count(rows) > 0) {
         hub_publish(work->services->append_hub, &(struct hub_event){.type = SLICE("ice-candidate"),
                                                                     .payload = buffer_slice(&work->json),
-                                                                    .is_ephemeral = true,
                                                                     .recipients = &work->kept.id,
                                                                     .recipient_count = 1});
     }

@@ -22,14 +22,17 @@ static void publish_message(struct db_call *call, const struct db_rows *rows)
         return; /* it waits in the log */
     }
     struct uuid recipients[RECIPIENTS_A_LETTER];
+    int64_t seqs[RECIPIENTS_A_LETTER];
     int count = 0;
     for (int i = 0; i < db_rows_count(rows); i++) {
-        recipients[count++] = message_append_recipient(rows, i);
+        recipients[count] = message_append_recipient(rows, i);
+        seqs[count++] = message_append_event_seq(rows, i);
         if (count == RECIPIENTS_A_LETTER || i + 1 == db_rows_count(rows)) {
             hub_publish(work->services->append_hub, &(struct hub_event){.type = SLICE("private-message"),
                                                                         .payload = buffer_slice(&work->json),
-                                                                        .except = work->actor.origin,
+                                                                        .origin = work->actor.origin,
                                                                         .recipients = recipients,
+                                                                        .seqs = seqs,
                                                                         .recipient_count = count});
             count = 0;
         }
@@ -62,7 +65,8 @@ void messages_send(struct services *services, const struct actor *actor, const s
                                                         .receiver_id = recipient->user_id,
                                                         .chat_id = recipient->chat_id,
                                                         .content = content,
-                                                        .client_id = client_id});
+                                                        .client_id = client_id,
+                                                        .origin = actor->origin});
     work->call.on_commit = publish_message;
     work_append(work, finish_send);
 }
@@ -86,7 +90,7 @@ void messages_mark_read(struct services *services, const struct actor *actor, st
 {
     struct work *work = work_create(services, actor, on_done, data);
     if (work != NULL) {
-        message_mark_read(&work->call, actor->id, message_id, event);
+        message_mark_read(&work->call, actor->id, message_id, event, actor->origin);
         work->call.on_commit = work_publish;
         work_append(work, finish_mark_read);
     }

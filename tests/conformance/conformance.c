@@ -94,7 +94,7 @@ static void on_echo_message(void *data, struct slice message, bool is_binary)
 {
     struct ws_connection *connection = data;
     struct sio_frame *frame = frame_create(is_binary ? WS_OPCODE_BINARY : WS_OPCODE_TEXT, &message, 1);
-    if (frame == NULL || !ws_connection_send(connection, frame, false)) {
+    if (frame == NULL || !ws_connection_send(connection, frame, SIO_SENDING_COUNTED)) {
         ws_connection_close_now(connection, WS_CLOSE_POLICY);
     }
     sio_frame_unref(frame);

@@ -1,0 +1,50 @@
+-- Reading the logs: what a device is told when it comes back, and taking out what is too old for anybody to come back to.
+
+CREATE FUNCTION message_json(message messages) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    receiver uuid := (SELECT CASE c.low_id WHEN message.sender_id THEN c.high_id ELSE c.low_id END
+                      FROM chats c WHERE c.id = message.chat_id AND c.kind = 'direct');
+BEGIN
+    RETURN format('{"id":"%s","chatId":"%s","seq":%s,"senderId":"%s"', message.id, message.chat_id, message.seq,
+                  message.sender_id)
+        || coalesce(format(',"receiverId":"%s"', receiver), '') || ',"content":' || to_json(message.content)
+        || coalesce(',"clientId":' || to_json(message.client_id), '')
+        || format(',"seen":false,"createdAt":"%s"}', rfc3339(message.created_at));
+END
+$$;
+COMMENT ON FUNCTION message_json(messages) IS 'The message as its event private-message told it: not seen yet.';
+
+CREATE VIEW event_log AS
+SELECT e.user_id, e.seq, e.type,
+       CASE WHEN e.message_seq IS NULL THEN e.payload
+            ELSE (SELECT message_json(m) FROM messages m WHERE m.chat_id = e.chat_id AND m.seq = e.message_seq) END
+           AS payload,
+       e.origin, e.created_at
+FROM events e;
+COMMENT ON VIEW event_log IS 'What each user was told, in order, as their devices got it.';
+COMMENT ON COLUMN event_log.seq IS 'The offset: 1, 2, 3… without holes for each user.';
+COMMENT ON COLUMN event_log.payload IS 'The JSON that came with the event.';
+
+CREATE FUNCTION prune_events(older_than_days bigint[], max_rows bigint[])
+RETURNS TABLE (ord bigint, pruned bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    -- A log is cut from its beginning; users are locked in the order in which everybody locks them.
+    ord := 1;
+    WITH old AS MATERIALIZED (
+        SELECT e.user_id, e.seq FROM events e
+        WHERE e.created_at < now() - make_interval(days => older_than_days[1]::integer) LIMIT max_rows[1]
+    ),
+    cut AS MATERIALIZED (
+        SELECT o.user_id, max(o.seq) AS seq FROM old o GROUP BY o.user_id ORDER BY o.user_id
+    ),
+    marked AS (
+        UPDATE users u SET pruned_seq = c.seq FROM cut c WHERE u.id = c.user_id AND u.pruned_seq < c.seq
+    ),
+    gone AS (
+        DELETE FROM events e USING cut c WHERE e.user_id = c.user_id AND e.seq <= c.seq RETURNING 1
+    )
+    SELECT count(*) INTO pruned FROM gone;
+    RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION prune_events IS 'Takes out at most max_rows events that are older, oldest first in each log, and notes how far. One member; returns how many.';

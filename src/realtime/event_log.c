@@ -1,0 +1,58 @@
+#include "realtime/event_log.h"
+
+#include <stddef.h>
+
+static const struct db_statement FIND_POSITION = {
+    "event_log_find_position", "u",
+    "SELECT q.ord, u.event_seq, u.pruned_seq FROM unnest($1::uuid[]) WITH ORDINALITY q (id, ord)"
+    " JOIN users u ON u.id = q.id"};
+
+static const struct db_statement READ = {
+    "event_log_read", "uii",
+    "SELECT q.ord, l.* FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY q (id, after, max, ord)"
+    " CROSS JOIN LATERAL (SELECT e.seq, e.type, e.payload, e.origin FROM event_log e"
+    "  WHERE e.user_id = q.id AND e.seq > q.after ORDER BY e.seq LIMIT q.max) l"};
+
+static const struct db_statement PRUNE = {"event_log_prune", "ii",
+                                          "SELECT ord, pruned FROM prune_events($1::bigint[], $2::bigint[])"};
+
+const struct db_statement *const EVENT_LOG_STATEMENTS[] = {&FIND_POSITION, &READ, &PRUNE, NULL};
+
+void event_log_find_position(struct db_call *call, struct uuid user_id)
+{
+    call->statement = &FIND_POSITION;
+    call->values[0] = DB_UUID(user_id);
+}
+
+struct event_log_position event_log_decode_position(const struct db_rows *rows)
+{
+    return (struct event_log_position){db_integer(rows, 0, 0), db_integer(rows, 0, 1)};
+}
+
+void event_log_read(struct db_call *call, struct uuid user_id, int64_t after, int64_t max)
+{
+    call->statement = &READ;
+    call->values[0] = DB_UUID(user_id);
+    call->values[1] = DB_INT(after);
+    call->values[2] = DB_INT(max);
+}
+
+struct event_log_entry event_log_decode(const struct db_rows *rows, int row)
+{
+    return (struct event_log_entry){.seq = db_integer(rows, row, 0),
+                                    .type = db_text(rows, row, 1),
+                                    .payload = db_text(rows, row, 2),
+                                    .origin = db_uuid(rows, row, 3)};
+}
+
+void event_log_prune(struct db_call *call, int64_t days, int64_t max)
+{
+    call->statement = &PRUNE;
+    call->values[0] = DB_INT(days);
+    call->values[1] = DB_INT(max);
+}
+
+int64_t event_log_decode_pruned(const struct db_rows *rows)
+{
+    return db_integer(rows, 0, 0);
+}

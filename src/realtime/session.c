@@ -1,0 +1,239 @@
+#include "realtime/session.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "realtime/event_log.h"
+#include "realtime/hub.h"
+#include "realtime/rendering.h"
+
+/* OPENING → LIVE, or → READING → DRAINING → READING … → LIVE when there is something to catch up with; LIVE → READING when
+ * an event is not the next in line. Only change_state moves between them. Live events that come while it catches up are
+ * not kept: the log has them. */
+
+enum { PAGE_EVENTS = 64, OFFSET_MAX_DIGITS = 18 };
+
+/* A look at the log; it outlives its session. */
+struct session_read {
+    struct db_call call;
+    struct session *session; /* NULL when it has gone */
+    /* of the first look */
+    struct uuid session_id; /* what the client's pid says; nil without one */
+    int64_t start_seq;
+    bool has_start, is_refused; /* is_refused: what the client sent is no good */
+};
+
+static void change_state(struct session *session, enum session_state state);
+
+bool session_parse_offset(struct slice text, int64_t *ret_seq)
+{
+    int64_t seq = 0;
+    if (text.length == 0 || text.length > OFFSET_MAX_DIGITS) {
+        return false;
+    }
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+        seq = seq * 10 + (text.data[i] - '0');
+    }
+    *ret_seq = seq;
+    return true;
+}
+
+/* --- opening --- */
+
+/* Everything that a client can claim about where to begin. */
+static void read_resume(struct session_read *read, const struct session_resume *resume)
+{
+    struct session *session = read->session;
+    bool has_pid = resume->pid.length > 0, has_offset = resume->offset.length > 0;
+    int64_t pid_start = 0, offset = 0;
+    if ((has_pid && !pid_parse(hub_token_key(session->hub), session->user_id, resume->pid, &read->session_id, &pid_start)) ||
+        (has_offset && (!session_parse_offset(resume->offset, &offset) || offset < pid_start))) {
+        read->is_refused = true;
+        return;
+    }
+    read->has_start = has_pid || has_offset;
+    read->start_seq = has_offset ? offset : pid_start;
+}
+
+static struct session_opening decide(const struct session_read *read, const struct event_log_position *position)
+{
+    struct session *session = read->session;
+    struct session_opening opening = {.status = STATUS_OK};
+    opening.is_resumed = read->has_start && !read->is_refused && read->start_seq >= position->pruned_seq &&
+                         read->start_seq <= position->newest_seq;
+    opening.seq = opening.is_resumed ? read->start_seq : position->newest_seq;
+    bool keeps_id = opening.is_resumed && !uuid_is_nil(read->session_id);
+    session->id = keeps_id ? read->session_id : uuid_generate();
+    pid_make(hub_token_key(session->hub), session->user_id, session->id, opening.seq, opening.pid);
+    return opening;
+}
+
+static void on_position(struct db_call *call, enum status status, const struct db_rows *rows)
+{
+    struct session_read *read = (struct session_read *)call;
+    struct session *session = read->session;
+    if (session == NULL) {
+        free(read);
+        return;
+    }
+    struct session_opening opening = {.status = status == STATUS_OK ? STATUS_UNAUTHORIZED : status};
+    if (status == STATUS_OK && db_rows_count(rows) == 1) {
+        struct event_log_position position = event_log_decode_position(rows);
+        opening = decide(read, &position);
+        session->sent_seq = opening.seq;
+        session->wanted_seq = position.newest_seq > session->wanted_seq ? position.newest_seq : session->wanted_seq;
+    }
+    session->transport->on_open(session, &opening);
+    if (read->session != NULL) { /* it has not left meanwhile */
+        session->read = NULL;
+        if (opening.status == STATUS_OK) {
+            change_state(session, SESSION_LIVE);
+        }
+    }
+    free(read);
+}
+
+bool session_open(struct session *session, struct hub *hub, const struct session_resume *resume)
+{
+    struct session_read *read = calloc(1, sizeof *read);
+    session->state = SESSION_OPENING;
+    if (read == NULL || !hub_join(hub, session)) {
+        free(read);
+        return false;
+    }
+    read->session = session;
+    session->read = read;
+    read_resume(read, resume);
+    event_log_find_position(&read->call, session->user_id);
+    read->call.on_done = on_position;
+    hub_submit(hub, &read->call);
+    return true;
+}
+
+void session_leave(struct session *session)
+{
+    if (session->hub == NULL) {
+        return;
+    }
+    if (session->read != NULL) {
+        session->read->session = NULL;
+        session->read = NULL;
+    }
+    hub_leave(session);
+}
+
+/* --- catching up --- */
+
+static bool is_own(const struct session *session, struct uuid origin)
+{
+    return uuid_equals(origin, session->id);
+}
+
+static void send_page(struct session *session, const struct db_rows *rows)
+{
+    for (int i = 0; i < db_rows_count(rows); i++) {
+        struct event_log_entry entry = event_log_decode(rows, i);
+        if (!is_own(session, entry.origin)) {
+            struct rendering rendering = {.type = entry.type, .payload = entry.payload, .seq = entry.seq};
+            session->transport->send(session, &rendering, SESSION_SENDING_PACED);
+            rendering_dispose(&rendering);
+        }
+        session->sent_seq = entry.seq;
+    }
+}
+
+static void on_page(struct db_call *call, enum status status, const struct db_rows *rows)
+{
+    struct session_read *read = (struct session_read *)call;
+    struct session *session = read->session;
+    free(read);
+    if (session == NULL) {
+        return;
+    }
+    session->read = NULL;
+    if (status != STATUS_OK) {
+        hub_retry_later(session->hub);
+        return;
+    }
+    if (db_rows_count(rows) == 0) {
+        session->wanted_seq = session->sent_seq; /* somebody told of an event that there is not */
+    }
+    send_page(session, rows);
+    change_state(session, session->transport->wait_for_drain(session) ? SESSION_DRAINING : SESSION_LIVE);
+}
+
+static void read_page(struct session *session)
+{
+    struct session_read *read = calloc(1, sizeof *read);
+    if (read == NULL) {
+        hub_retry_later(session->hub);
+        return;
+    }
+    read->session = session;
+    session->read = read;
+    event_log_read(&read->call, session->user_id, session->sent_seq, PAGE_EVENTS);
+    read->call.on_done = on_page;
+    hub_submit(session->hub, &read->call);
+}
+
+void session_retry(struct session *session)
+{
+    if (session->state == SESSION_READING && session->read == NULL) {
+        read_page(session);
+    }
+}
+
+/* LIVE is asked for whenever nothing is under way; it is READING all the same while something is missing. */
+static void change_state(struct session *session, enum session_state state)
+{
+    if (state == SESSION_LIVE && session->wanted_seq > session->sent_seq) {
+        state = SESSION_READING;
+    }
+    session->state = (uint8_t)state;
+    if (state == SESSION_READING) {
+        read_page(session);
+    }
+}
+
+void session_on_drain(struct session *session)
+{
+    if (session->state == SESSION_DRAINING) {
+        change_state(session, SESSION_LIVE);
+    }
+}
+
+/* --- what the hub tells --- */
+
+void session_on_hint(struct session *session, int64_t seq)
+{
+    if (seq > session->wanted_seq) {
+        session->wanted_seq = seq;
+    }
+    if (session->state == SESSION_LIVE) {
+        change_state(session, SESSION_LIVE);
+    }
+}
+
+void session_on_event(struct session *session, struct rendering *rendering, int64_t seq, struct uuid origin)
+{
+    if (session->state != SESSION_LIVE || seq != session->sent_seq + 1) {
+        session_on_hint(session, seq);
+        return;
+    }
+    if (!is_own(session, origin)) {
+        session->transport->send(session, rendering, SESSION_SENDING_LIVE);
+    }
+    session->sent_seq = seq;
+    session->wanted_seq = seq > session->wanted_seq ? seq : session->wanted_seq;
+}
+
+void session_on_ephemeral(struct session *session, struct rendering *rendering)
+{
+    if (session->state != SESSION_OPENING) {
+        session->transport->send(session, rendering, SESSION_SENDING_EPHEMERAL);
+    }
+}

@@ -49,7 +49,7 @@ bool token_verify(const struct token_key *key, struct slice token, int64_t now_s
  * to one thread. */
 struct token_cache;
 
-/* `slots` is rounded up to a power of two; a slot takes 640 bytes. A new token takes the place of the one in its slot.
+/* `slots` is rounded up to a power of two; a slot takes 640 bytes. A new token takes the place of an old one.
  * NULL without memory. The key must outlive the cache. */
 struct token_cache *token_cache_create(const struct token_key *key, size_t slots);
 void token_cache_destroy(struct token_cache *cache);

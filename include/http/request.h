@@ -49,6 +49,10 @@ bool http_request_allow(struct http_request *request, const char *methods);
 /* The reply: at most once. The body is copied, unless the client left. HEAD gets no body. */
 void http_request_reply(struct http_request *request, int http_status, const char *content_type, struct slice body);
 
+/* The same with a body in parts. */
+void http_request_reply_parts(struct http_request *request, int http_status, const char *content_type,
+                              const struct slice *parts, int count);
+
 /* The reply of a failure, in the envelope that all failures have. */
 void http_request_refuse(struct http_request *request, enum status status, const char *message);
 

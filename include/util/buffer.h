@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "util/slice.h"
 
@@ -26,10 +27,35 @@ void buffer_dispose(struct buffer *buffer);
 /* Room for `length` more bytes at the end, or NULL (then `failed` is set). The caller writes and adds to `length`. */
 char *buffer_reserve(struct buffer *buffer, size_t length);
 
-void buffer_append(struct buffer *buffer, const void *data, size_t length);
-void buffer_append_slice(struct buffer *buffer, struct slice slice);
-void buffer_append_char(struct buffer *buffer, char c);
-void buffer_append_text(struct buffer *buffer, const char *text);
+/* These stand here so that what is known at compile time (a literal's length) costs nothing at run time. */
+static inline void buffer_append(struct buffer *buffer, const void *data, size_t length)
+{
+    if (length == 0) {
+        return;
+    }
+    bool has_room = !buffer->failed && length <= buffer->capacity - buffer->length;
+    char *end = has_room ? buffer->data + buffer->length : buffer_reserve(buffer, length);
+    if (end != NULL) {
+        memcpy(end, data, length);
+        buffer->length += length;
+    }
+}
+
+static inline void buffer_append_slice(struct buffer *buffer, struct slice slice)
+{
+    buffer_append(buffer, slice.data, slice.length);
+}
+
+static inline void buffer_append_char(struct buffer *buffer, char c)
+{
+    buffer_append(buffer, &c, 1);
+}
+
+static inline void buffer_append_text(struct buffer *buffer, const char *text)
+{
+    buffer_append(buffer, text, strlen(text));
+}
+
 void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Removes `length` bytes from the front. */

@@ -180,7 +180,7 @@ struct token_cache {
 
 struct token_cache *token_cache_create(const struct token_key *key, size_t slots)
 {
-    size_t count = 1;
+    size_t count = 2;
     while (count < slots) {
         count *= 2;
     }
@@ -200,14 +200,26 @@ void token_cache_destroy(struct token_cache *cache)
     }
 }
 
-/* The end of a token is the end of its signature, which nobody without the key can choose: as good a hash as any. */
-static struct token_slot *slot_of(struct token_cache *cache, struct slice token)
+/* The end of a token is the end of its signature, which nobody without the key can choose: as good a hash as any. A
+ * token lies in one of two neighbouring slots: in the first when it was the last to come. */
+static struct token_slot *slot_of(struct token_cache *cache, struct slice token, size_t way)
 {
     uint64_t tail;
     assert(token.length > sizeof tail);
     memcpy(&tail, token.data + token.length - sizeof tail, sizeof tail);
     tail *= 0x9e3779b97f4a7c15ull;
-    return &cache->slots[(tail >> 32) & cache->mask];
+    return &cache->slots[((tail >> 32) & cache->mask) ^ way];
+}
+
+static const struct token_slot *find(struct token_cache *cache, struct slice token)
+{
+    for (size_t way = 0; way < 2; way++) {
+        const struct token_slot *slot = slot_of(cache, token, way);
+        if (slot->length == token.length && CRYPTO_memcmp(slot->token, token.data, token.length) == 0) {
+            return slot;
+        }
+    }
+    return NULL;
 }
 
 bool token_cache_verify(struct token_cache *cache, struct slice token, int64_t now_s, struct token_claims *ret_claims)
@@ -215,17 +227,19 @@ bool token_cache_verify(struct token_cache *cache, struct slice token, int64_t n
     if (token.length <= sizeof(uint64_t) || token.length > CACHED_TOKEN_MAX_BYTES) {
         return token_verify(cache->key, token, now_s, ret_claims);
     }
-    struct token_slot *slot = slot_of(cache, token);
-    if (slot->length == token.length && CRYPTO_memcmp(slot->token, token.data, token.length) == 0) {
-        if (!is_alive(&slot->claims, now_s)) {
-            return false;
+    const struct token_slot *found = find(cache, token);
+    if (found != NULL) {
+        if (is_alive(&found->claims, now_s)) {
+            *ret_claims = found->claims;
+            return true;
         }
-        *ret_claims = slot->claims;
-        return true;
+        return false;
     }
     if (!token_verify(cache->key, token, now_s, ret_claims)) {
         return false;
     }
+    struct token_slot *slot = slot_of(cache, token, 0);
+    *slot_of(cache, token, 1) = *slot;
     slot->length = token.length;
     memcpy(slot->token, token.data, token.length);
     slot->claims = *ret_claims;

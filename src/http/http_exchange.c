@@ -36,16 +36,11 @@ static void on_reply(struct exchange *exchange, enum status status, const char *
                      struct slice pagination)
 {
     (void)name;
-    struct buffer body = buffer_init(REPLY_MAX_BYTES);
-    buffer_reserve(&body, json.length + pagination.length + 64);
-    buffer_append_text(&body, "{\"success\":true,\"data\":");
-    buffer_append_slice(&body, json);
-    if (pagination.length > 0) {
-        buffer_append_text(&body, ",\"pagination\":");
-        buffer_append_slice(&body, pagination);
-    }
-    buffer_append_char(&body, '}');
-    send_json(exchange->peer, status_http(status), &body);
+    bool is_page = pagination.length > 0;
+    const struct slice parts[] = {SLICE("{\"success\":true,\"data\":"), json,
+                                  is_page ? SLICE(",\"pagination\":") : SLICE(""), pagination, SLICE("}")};
+    http_request_reply_parts(exchange->peer, status_http(status), HTTP_EXCHANGE_TYPE, parts,
+                             sizeof parts / sizeof parts[0]);
 }
 
 struct buffer http_exchange_failure(const struct http_request *request, enum status status, const char *message,
@@ -144,6 +139,20 @@ static void read_idempotency_key(struct http_exchange *self)
     }
 }
 
+static void on_leave(void *data)
+{
+    ((struct exchange *)data)->peer = NULL;
+}
+
+/* Watching is cheaper than not watching: libh2o stops reading while it waits for a reply, and each stop and start is a
+ * call of epoll_ctl. */
+static void watch(struct exchange *exchange, struct http_request *request)
+{
+    if (!exchange->is_answered) {
+        http_request_on_leave(request, on_leave, exchange);
+    }
+}
+
 void http_exchange_run(struct http_request *request, const struct operation *operation)
 {
     struct http_exchange *self = calloc(1, sizeof *self);
@@ -162,6 +171,7 @@ void http_exchange_run(struct http_request *request, const struct operation *ope
     read_idempotency_key(self);
     if ((operation->is_public || authenticate(exchange, request)) && read_input(exchange, request)) {
         operation->handle(exchange);
+        watch(exchange, request);
     }
     exchange_unref(exchange);
 }

@@ -304,7 +304,26 @@ static void remember_sending(struct http_request *request)
     connection->connections->sending_tail = &request->next_sending;
 }
 
-void http_request_reply(struct http_request *request, int http_status, const char *content_type, struct slice body)
+/* The parts in one piece of the request's memory. */
+static h2o_iovec_t join(h2o_req_t *raw, const struct slice *parts, int count)
+{
+    h2o_iovec_t joined = {NULL, 0};
+    for (int i = 0; i < count; i++) {
+        joined.len += parts[i].length;
+    }
+    joined.base = joined.len > 0 ? h2o_mem_alloc_pool(&raw->pool, joined.len) : NULL;
+    char *at = joined.base;
+    for (int i = 0; i < count; i++) {
+        if (parts[i].length > 0) {
+            memcpy(at, parts[i].data, parts[i].length);
+            at += parts[i].length;
+        }
+    }
+    return joined;
+}
+
+void http_request_reply_parts(struct http_request *request, int http_status, const char *content_type,
+                              const struct slice *parts, int count)
 {
     static h2o_generator_t generator;
     h2o_req_t *raw = request->raw;
@@ -318,14 +337,19 @@ void http_request_reply(struct http_request *request, int http_status, const cha
     raw->res.status = http_status;
     raw->res.reason = reason_of(http_status);
     bool has_body = http_status != 204 && http_status != 304;
-    raw->res.content_length = has_body ? body.length : SIZE_MAX;
+    h2o_iovec_t body = has_body ? join(raw, parts, count) : h2o_iovec_init(NULL, 0);
+    raw->res.content_length = has_body ? body.len : SIZE_MAX;
     if (content_type != NULL) {
         h2o_add_header(&raw->pool, &raw->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
     }
     bool is_head = raw->method.len == 4 && memcmp(raw->method.base, "HEAD", 4) == 0;
-    h2o_iovec_t copy = is_head || !has_body ? h2o_iovec_init(NULL, 0) : h2o_strdup(&raw->pool, body.data, body.length);
     h2o_start_response(raw, &generator);
-    h2o_send(raw, &copy, copy.len > 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
+    h2o_send(raw, &body, body.len > 0 && !is_head ? 1 : 0, H2O_SEND_STATE_FINAL);
+}
+
+void http_request_reply(struct http_request *request, int http_status, const char *content_type, struct slice body)
+{
+    http_request_reply_parts(request, http_status, content_type, &body, 1);
 }
 
 void http_request_cut(struct http_request *request)

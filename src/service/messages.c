@@ -5,6 +5,9 @@
 
 static const char NOT_ALLOWED[] = "Permission denied: You are not allowed to chat with this user";
 
+/* Room for an ordinary one, so that a list need not grow again and again. */
+enum { MESSAGE_BYTES = 384, CHAT_BYTES = 640 };
+
 /* --- writing --- */
 
 enum { RECIPIENTS_A_LETTER = 64 };
@@ -139,6 +142,7 @@ static struct outcome finish_list(struct work *work, const struct db_rows *rows)
         return (struct outcome){.status = STATUS_FORBIDDEN, .message = NOT_ALLOWED};
     }
     int64_t first = 0, last = 0;
+    buffer_reserve(&work->json, (size_t)db_rows_count(rows) * MESSAGE_BYTES);
     buffer_append_text(&work->json, "{\"messages\":[");
     for (int i = 0; i < db_rows_count(rows); i++) {
         struct message message;
@@ -188,6 +192,7 @@ static struct outcome finish_chats(struct work *work, const struct db_rows *rows
 {
     int limit = (int)work->kept.number, count = db_rows_count(rows);
     struct buffer next = buffer_init(128);
+    buffer_reserve(&work->json, (size_t)count * CHAT_BYTES);
     buffer_append_char(&work->json, '[');
     for (int i = 0; i < count && i < limit; i++) {
         struct chat chat = chat_decode(rows, i, work->actor.id);

@@ -49,33 +49,6 @@ char *buffer_reserve(struct buffer *buffer, size_t length)
     return buffer->data + buffer->length;
 }
 
-void buffer_append(struct buffer *buffer, const void *data, size_t length)
-{
-    if (length == 0) {
-        return;
-    }
-    char *end = buffer_reserve(buffer, length);
-    if (end != NULL) {
-        memcpy(end, data, length);
-        buffer->length += length;
-    }
-}
-
-void buffer_append_slice(struct buffer *buffer, struct slice slice)
-{
-    buffer_append(buffer, slice.data, slice.length);
-}
-
-void buffer_append_char(struct buffer *buffer, char c)
-{
-    buffer_append(buffer, &c, 1);
-}
-
-void buffer_append_text(struct buffer *buffer, const char *text)
-{
-    buffer_append(buffer, text, strlen(text));
-}
-
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 {
     /* the terminator that vsnprintf writes needs no room of its own here: short texts go by way of the stack */

@@ -101,12 +101,18 @@ bool uuid_parse(struct slice text, struct uuid *ret_uuid)
     return true;
 }
 
+/* Two digits for each byte: "000102…ff". */
+#define HEX_ROW(high)                                                                                                  \
+    high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high "9" high "a" high "b" high   \
+         "c" high "d" high "e" high "f"
+static const char hex_pairs[] =
+    HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4") HEX_ROW("5") HEX_ROW("6") HEX_ROW("7") HEX_ROW("8")
+        HEX_ROW("9") HEX_ROW("a") HEX_ROW("b") HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
+
 void uuid_format(struct uuid uuid, char out[UUID_TEXT_LENGTH])
 {
-    static const char digits[] = "0123456789abcdef";
     out[8] = out[13] = out[18] = out[23] = '-';
     for (size_t i = 0; i < sizeof uuid.bytes; i++) {
-        out[positions[i]] = digits[uuid.bytes[i] >> 4];
-        out[positions[i] + 1] = digits[uuid.bytes[i] & 15];
+        memcpy(out + positions[i], hex_pairs + (size_t)2 * uuid.bytes[i], 2);
     }
 }

@@ -32,7 +32,8 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
   for (const directory of directories) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+// Not once: a second signal must not cut the tidying short.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 /** Waits until `probe` gives something true, and gives that; fails with `what` after `timeoutMs`. */
 export async function until(probe, what, timeoutMs = 20_000) {

@@ -1,5 +1,5 @@
-/* What a client keeps to come back as the session that it was: Socket.IO's private id. It says which session and where in
- * the user's log it began, sealed, so that any node believes it, after any restart, and nobody makes one up. */
+/* What a client keeps to come back as the session that it was: Socket.IO's private id. It says which session and where
+ * in the user's log it began, sealed, so that any node believes it, after any restart, and nobody makes one up. */
 #ifndef STONECHAT_AUTH_PID_H
 #define STONECHAT_AUTH_PID_H
 

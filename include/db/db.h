@@ -80,10 +80,10 @@ struct db;
 struct db_options {
     const char *url;
     int connections;
-    int queue_max;                                /* calls that may wait; further ones get STATUS_UNAVAILABLE */
+    int queue_max; /* calls that may wait; further ones get STATUS_UNAVAILABLE */
     /* Prepared on every connection: tables that end with NULL; the list of them ends with NULL. */
     const struct db_statement *const *const *statements;
-    int64_t schema_version;                       /* a connection to another schema is refused */
+    int64_t schema_version; /* a connection to another schema is refused */
 };
 
 /* Looks, blocking, at the schema that the database has: STATUS_OK, CONFLICT when it is older (logged, with what to

@@ -1,5 +1,5 @@
-/* Who is connected, and the one place where events leave for them. Each worker has a hub with the sessions of its thread;
- * what is published on one reaches the sessions of all, in the order of publication. */
+/* Who is connected, and the one place where events leave for them. Each worker has a hub with the sessions of its
+ * thread; what is published on one reaches the sessions of all, in the order of publication. */
 #ifndef STONECHAT_REALTIME_HUB_H
 #define STONECHAT_REALTIME_HUB_H
 

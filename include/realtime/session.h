@@ -1,6 +1,6 @@
-/* One connected device of a user, whatever transport it came by. A session knows the last place of the user's log that it
- * has sent: the next in line is sent as it comes, anything else is read from the log first. So what tells it of events
- * may lose, repeat and reorder them, and nothing shows. On its hub's thread. */
+/* One connected device of a user, whatever transport it came by. A session knows the last place of the user's log that
+ * it has sent: the next in line is sent as it comes, anything else is read from the log first. So what tells it of
+ * events may lose, repeat and reorder them, and nothing shows. On its hub's thread. */
 #ifndef STONECHAT_REALTIME_SESSION_H
 #define STONECHAT_REALTIME_SESSION_H
 
@@ -26,9 +26,9 @@ enum session_sending {
 
 /* Where a session begins. */
 struct session_opening {
-    enum status status;   /* STATUS_OK; UNAVAILABLE: there is no session, and the transport ends it */
-    bool is_resumed;      /* all that was missed is about to be sent */
-    int64_t seq;          /* the place in the log behind which it begins */
+    enum status status; /* STATUS_OK; UNAVAILABLE: there is no session, and the transport ends it */
+    bool is_resumed;    /* all that was missed is about to be sent */
+    int64_t seq;        /* the place in the log behind which it begins */
     char pid[PID_LENGTH + 1];
 };
 

@@ -22,7 +22,7 @@ struct message_draft {
     struct uuid receiver_id, chat_id; /* one of the two is nil */
     struct slice content;
     struct slice client_id; /* data is NULL without one */
-    struct uuid origin; /* the session that sends; nil for none */
+    struct uuid origin;     /* the session that sends; nil for none */
 };
 
 /* Status CREATED, with a row a recipient; OK when the client_id is known, with the first message; FORBIDDEN. */

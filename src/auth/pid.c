@@ -5,8 +5,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-/* base64url (RFC 4648 section 5) of: the session's id, the seq (big endian), and the first bytes of a MAC over both and the
- * user's id. 42 bytes, so that there is no padding. */
+/* base64url (RFC 4648 section 5) of: the session's id, the seq (big endian), and the first bytes of a MAC over both and
+ * the user's id. 42 bytes, so that there is no padding. */
 
 enum { BODY_BYTES = 16 + 8, SEAL_BYTES = 18, SEALED_BYTES = BODY_BYTES + SEAL_BYTES };
 _Static_assert(SEALED_BYTES * 4 / 3 == PID_LENGTH, "without padding");

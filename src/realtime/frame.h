@@ -41,7 +41,7 @@ struct frame_queue {
     struct sio_frame *few[2];
     struct sio_frame **many; /* instead of `few`, while there are more */
     uint32_t head, count, capacity;
-    size_t bytes; /* on the wire */
+    size_t bytes;       /* on the wire */
     size_t paced_bytes; /* of those, what its sender paces; may be less by now. See frame_queue_counted */
 };
 

@@ -10,8 +10,8 @@
 #include "util/metrics.h"
 #include "util/uuid_map.h"
 
-/* What is published goes to this worker's sessions here and now, and to those of the other workers as a letter, one for all
- * of them. Letters go out at once, so that no answer overtakes the event that it follows. */
+/* What is published goes to this worker's sessions here and now, and to those of the other workers as a letter, one for
+ * all of them. Letters go out at once, so that no answer overtakes the event that it follows. */
 
 enum { RETRY_MS = 1000 };
 
@@ -29,7 +29,7 @@ struct letter {
     struct recipient {
         struct uuid id;
         int64_t seq;
-    } *recipients; /* behind the text */
+    } * recipients; /* behind the text */
     char text[];
 };
 
@@ -282,11 +282,8 @@ void hub_publish(struct hub *hub, const struct hub_event *event)
 
 void hub_hint(struct hub *hub, struct uuid user_id, int64_t seq)
 {
-    struct letter *letter = write_letter(&(struct hub_event){.type = SLICE("hint"),
-                                                             .payload = SLICE(""),
-                                                             .recipients = &user_id,
-                                                             .seqs = &seq,
-                                                             .recipient_count = 1});
+    struct letter *letter = write_letter(&(struct hub_event){
+        .type = SLICE("hint"), .payload = SLICE(""), .recipients = &user_id, .seqs = &seq, .recipient_count = 1});
     if (letter != NULL) {
         letter->is_hint = true;
         send_letter(hub, letter);

@@ -8,9 +8,9 @@
 #include "realtime/hub.h"
 #include "realtime/rendering.h"
 
-/* OPENING → LIVE, or → READING → DRAINING → READING … → LIVE when there is something to catch up with; LIVE → READING when
- * an event is not the next in line. Only change_state moves between them. Live events that come while it catches up are
- * not kept: the log has them. */
+/* OPENING → LIVE, or → READING → DRAINING → READING … → LIVE when there is something to catch up with; LIVE → READING
+ * when an event is not the next in line. Only change_state moves between them. Live events that come while it catches
+ * up are not kept: the log has them. */
 
 enum { PAGE_EVENTS = 64, OFFSET_MAX_DIGITS = 18 };
 
@@ -19,8 +19,9 @@ struct session_read {
     struct db_call call;
     struct session *session; /* NULL when it has gone */
     /* of the first look */
-    struct uuid session_id; /* what the client's pid says; nil without one */
-    int64_t start_seq;
+    struct uuid session_id;     /* what the client's pid says; nil without one */
+    int64_t pid_seq;            /* where that session began */
+    int64_t start_seq;          /* where the client wants to go on */
     bool has_start, is_refused; /* is_refused: what the client sent is no good */
 };
 
@@ -49,14 +50,15 @@ static void read_resume(struct session_read *read, const struct session_resume *
 {
     struct session *session = read->session;
     bool has_pid = resume->pid.length > 0, has_offset = resume->offset.length > 0;
-    int64_t pid_start = 0, offset = 0;
-    if ((has_pid && !pid_parse(hub_token_key(session->hub), session->user_id, resume->pid, &read->session_id, &pid_start)) ||
-        (has_offset && (!session_parse_offset(resume->offset, &offset) || offset < pid_start))) {
+    int64_t offset = 0;
+    if ((has_pid &&
+         !pid_parse(hub_token_key(session->hub), session->user_id, resume->pid, &read->session_id, &read->pid_seq)) ||
+        (has_offset && (!session_parse_offset(resume->offset, &offset) || offset < read->pid_seq))) {
         read->is_refused = true;
         return;
     }
     read->has_start = has_pid || has_offset;
-    read->start_seq = has_offset ? offset : pid_start;
+    read->start_seq = has_offset ? offset : read->pid_seq;
 }
 
 static struct session_opening decide(const struct session_read *read, const struct event_log_position *position)
@@ -68,7 +70,8 @@ static struct session_opening decide(const struct session_read *read, const stru
     opening.seq = opening.is_resumed ? read->start_seq : position->newest_seq;
     bool keeps_id = opening.is_resumed && !uuid_is_nil(read->session_id);
     session->id = keeps_id ? read->session_id : uuid_generate();
-    pid_make(hub_token_key(session->hub), session->user_id, session->id, opening.seq, opening.pid);
+    pid_make(hub_token_key(session->hub), session->user_id, session->id, keeps_id ? read->pid_seq : opening.seq,
+             opening.pid);
     return opening;
 }
 

@@ -154,8 +154,8 @@ void sio_send(struct sio_socket *socket, struct sio_frame *frame, enum sio_sendi
 
 struct sio_frame *sio_frame_create(struct slice name, struct slice arguments, struct slice offset)
 {
-    return sio_packet_encode(&(struct sio_packet_parts){
-        .type = SIO_EVENT, .name = name, .json = arguments, .offset = offset, .ack_id = -1});
+    return sio_packet_encode(
+        &(struct sio_packet_parts){.type = SIO_EVENT, .name = name, .json = arguments, .offset = offset, .ack_id = -1});
 }
 
 void sio_send_raw(struct sio_socket *socket, struct slice message, bool is_binary)

@@ -311,7 +311,8 @@ void ws_connection_set_user(struct ws_connection *connection, const struct ws_ca
 bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, enum sio_sending sending)
 {
     size_t max_bytes = connection->host->queue_max_bytes;
-    if (connection->state != STATE_OPEN || (sending == SIO_SENDING_EPHEMERAL && connection->queue.bytes > max_bytes / 2)) {
+    if (connection->state != STATE_OPEN ||
+        (sending == SIO_SENDING_EPHEMERAL && connection->queue.bytes > max_bytes / 2)) {
         return true;
     }
     connection->queue.paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;

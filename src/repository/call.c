@@ -6,12 +6,10 @@ const struct db_statement STATEMENT_CALL_START = {
     "call_start", "uuut", "SELECT " EVENT_COLUMNS " FROM call_start($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])"};
 
 const struct db_statement STATEMENT_CALL_ANSWER = {
-    "call_answer", "uutu",
-    "SELECT " EVENT_COLUMNS " FROM call_answer($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
+    "call_answer", "uutu", "SELECT " EVENT_COLUMNS " FROM call_answer($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
 const struct db_statement STATEMENT_CALL_END = {
-    "call_end", "uutu",
-    "SELECT " EVENT_COLUMNS " FROM call_end($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
+    "call_end", "uutu", "SELECT " EVENT_COLUMNS " FROM call_end($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
 const struct db_statement STATEMENT_CALL_EXPIRE = {"call_expire", "i",
                                                    "SELECT " EVENT_COLUMNS " FROM call_expire($1::bigint[])"};

@@ -19,7 +19,7 @@ COMMENT ON COLUMN messages.created_at IS 'Never earlier than the message before 
 COMMENT ON COLUMN messages.client_id IS 'Chosen by the sender''s client: the same one again means the same message.';
 
 CREATE FUNCTION message_append(ids uuid[], senders uuid[], receivers uuid[], chat_ids uuid[], contents text[],
-                               client_ids text[], origins uuid[])
+                               client_ids text[], origins uuid[] DEFAULT NULL)
 RETURNS TABLE (ord bigint, status text, id uuid, chat_id uuid, seq bigint, sender_id uuid, receiver_id uuid,
                content text, client_id text, seen boolean, created_at timestamptz, recipient uuid, event_seq bigint)
 LANGUAGE plpgsql AS $$
@@ -176,7 +176,7 @@ BEGIN
     END IF;
     SELECT a.status INTO outcome
     FROM message_append(ARRAY[message_id], ARRAY[sender_id], ARRAY[receiver_id], ARRAY[NULL::uuid], ARRAY[content],
-                        ARRAY[NULL::text], ARRAY[NULL::uuid]) a;
+                        ARRAY[NULL::text]) a;
     IF outcome <> 'CREATED' THEN
         RAISE EXCEPTION '% and % are not contacts', sender, receiver USING ERRCODE = 'insufficient_privilege';
     END IF;
@@ -185,7 +185,8 @@ END
 $$;
 COMMENT ON FUNCTION send_message IS 'For psql and other programs: writes a message by the rules that hold for everybody, and returns its id.';
 
-CREATE FUNCTION message_mark_read(readers uuid[], message_ids uuid[], event_types text[], sessions uuid[])
+CREATE FUNCTION message_mark_read(readers uuid[], message_ids uuid[], event_types text[],
+                                  sessions uuid[] DEFAULT NULL)
 RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column

@@ -60,7 +60,7 @@ END
 $$;
 COMMENT ON FUNCTION call_start IS 'Rings the callee. A signal is JSON and passes as it is. Status OK, FORBIDDEN (not a contact), or BUSY, which goes into the history.';
 
-CREATE FUNCTION call_answer(call_ids uuid[], callees uuid[], signals text[], sessions uuid[])
+CREATE FUNCTION call_answer(call_ids uuid[], callees uuid[], signals text[], sessions uuid[] DEFAULT NULL)
 RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -99,7 +99,7 @@ END
 $$;
 COMMENT ON FUNCTION call_answer IS 'The callee takes a ringing call: the caller gets the answer, the callee''s other devices stop ringing. Status OK, NOT_FOUND, FORBIDDEN, or CONFLICT (it does not ring).';
 
-CREATE FUNCTION call_end(call_ids uuid[], actors uuid[], ends text[], sessions uuid[])
+CREATE FUNCTION call_end(call_ids uuid[], actors uuid[], ends text[], sessions uuid[] DEFAULT NULL)
 RETURNS TABLE (ord bigint, status text, user_id uuid, event_seq bigint, type text, payload text, origin uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -179,8 +179,7 @@ BEGIN
     RETURN QUERY SELECT e.* FROM call_end(call_ids,
         ARRAY(SELECT CASE c.status WHEN 'ringing' THEN c.callee_id ELSE c.caller_id END
               FROM unnest(call_ids) WITH ORDINALITY q (id, ord) LEFT JOIN calls c ON c.id = q.id ORDER BY q.ord),
-        array_fill('missed'::text, ARRAY[cardinality(call_ids)]),
-        array_fill(NULL::uuid, ARRAY[cardinality(call_ids)])) e;
+        array_fill('missed'::text, ARRAY[cardinality(call_ids)])) e;
 END
 $$;
 COMMENT ON FUNCTION call_abandon IS 'Ends calls whose both parties are gone: missed if it still rang, else ended. Status as call_end.';

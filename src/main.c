@@ -15,6 +15,7 @@
 #include "server/server.h"
 #include "service/announce.h"
 #include "service/calls.h"
+#include "service/pruning.h"
 #include "util/log.h"
 #include "util/version.h"
 
@@ -37,11 +38,13 @@ struct program {
     struct sio_group *socket_group;
     struct db *append; /* on the first worker's loop */
     struct call_supervisor *call_supervisor;
+    struct pruning *pruning;
     struct http_site site;
     struct server *server;
     struct worker *workers;
     struct server_worker *server_workers;
     struct hub **hubs;
+    struct db **databases; /* the appending one and each worker's; ends with NULL */
     int count;
 };
 
@@ -64,6 +67,7 @@ static bool create_shared(struct program *program)
     program->workers = calloc((size_t)program->count, sizeof *program->workers);
     program->server_workers = calloc((size_t)program->count, sizeof *program->server_workers);
     program->hubs = calloc((size_t)program->count, sizeof(struct hub *));
+    program->databases = calloc((size_t)program->count + 2, sizeof(struct db *));
     program->token_key = token_key_create(slice_of(config->jwt_secret));
     program->passwords = password_pool_create(&(struct password_options){
         .memory_kib = (uint32_t)config->argon2_memory_kib,
@@ -79,8 +83,8 @@ static bool create_shared(struct program *program)
                                        .allowed_origins = config->allowed_origins,
                                        .max_body_bytes = (size_t)config->max_body_bytes};
     return program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
-           program->token_key != NULL && program->passwords != NULL && program->presence != NULL &&
-           program->socket_group != NULL && docs_load(config->share_dir);
+           program->databases != NULL && program->token_key != NULL && program->passwords != NULL &&
+           program->presence != NULL && program->socket_group != NULL && docs_load(config->share_dir);
 }
 
 static void destroy_shared(struct program *program)
@@ -89,6 +93,7 @@ static void destroy_shared(struct program *program)
     sio_group_destroy(program->socket_group);
     presence_destroy(program->presence);
     token_key_destroy(program->token_key);
+    free(program->databases);
     free(program->hubs);
     free(program->server_workers);
     free(program->workers);
@@ -158,8 +163,10 @@ static bool create_worker(struct program *program, int index)
                                                                             .db = services->db,
                                                                             .token_key = program->token_key});
     if (index == 0) {
-        program->append = connect_database(program, services->loop, 1);
+        program->append = program->databases[0] = connect_database(program, services->loop, 1);
     }
+    program->databases[index + 1] = services->db;
+    services->all_databases = program->databases;
     services->append = program->append;
     services->append_hub = program->hubs[0];
     if (services->hub == NULL || services->db == NULL || services->append == NULL) {
@@ -186,7 +193,8 @@ static bool create_workers(struct program *program)
         }
     }
     program->call_supervisor = calls_supervise(&program->workers[0].services);
-    return program->call_supervisor != NULL;
+    program->pruning = pruning_start(&program->workers[0].services);
+    return program->call_supervisor != NULL && program->pruning != NULL;
 }
 
 /* The loops have ended: first whoever waits is told, then what they stood on goes. */
@@ -202,6 +210,7 @@ static void destroy_workers(struct program *program)
     }
     server_destroy(program->server);
     calls_supervisor_destroy(program->call_supervisor);
+    pruning_destroy(program->pruning);
     for (int i = 0; i < program->count && program->workers != NULL; i++) {
         loop_destroy(program->workers[i].services.loop);
     }

@@ -15,17 +15,18 @@ struct db;
 /* One a worker, filled by main. */
 struct services {
     struct loop *loop;
-    struct db *db;          /* this worker's connections: for all that is not published */
-    struct db *append;      /* the process's connection for what is published, so that there is one order */
-    struct hub *hub;        /* this worker's */
-    struct hub *append_hub; /* of the worker on whose thread `append` lives: its commits are published here */
+    struct db *const *all_databases; /* of the process; ends with NULL */
+    struct db *db;                   /* this worker's connections: for all that is not published */
+    struct db *append;               /* the process's connection for what is published, so that there is one order */
+    struct hub *hub;                 /* this worker's */
+    struct hub *append_hub;          /* of the worker on whose thread `append` lives: its commits are published here */
     struct presence *presence;
     struct password_pool *passwords;
     const struct token_key *token_key;
     const struct config *config;
 };
 
-/* Can they do their work: is the database there? Any thread. */
+/* Can all workers do their work: is the database there? Any thread, once all workers are made. */
 bool services_are_ready(const struct services *services);
 
 /* Who asks. */

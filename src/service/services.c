@@ -4,5 +4,10 @@
 
 bool services_are_ready(const struct services *services)
 {
-    return db_is_available(services->db) && db_is_available(services->append);
+    for (struct db *const *db = services->all_databases; *db != NULL; db++) {
+        if (!db_is_available(*db)) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -51,8 +51,9 @@ static const struct db_statement SLEEP = {
     "t_sleep", "i", "SELECT q.ord, pg_sleep(q.i)::text FROM unnest($1::bigint[]) WITH ORDINALITY q (i, ord)"};
 static const struct db_statement NO_ROWS = {"t_no_rows", "i",
                                             "INSERT INTO test_db_rows (i) SELECT unnest($1::bigint[])"};
-static const struct db_statement *const STATEMENTS[] = {&ECHO,        &GROUP,     &ROWS,  &DIVIDE,  &INSERT, &DEFERRED,
-                                                        &ADD_MISSING, &LOCK_PAIR, &SLEEP, &NO_ROWS, NULL};
+static const struct db_statement *const TABLE[] = {&ECHO,        &GROUP,     &ROWS,  &DIVIDE,  &INSERT, &DEFERRED,
+                                                   &ADD_MISSING, &LOCK_PAIR, &SLEEP, &NO_ROWS, NULL};
+static const struct db_statement *const *const STATEMENTS[] = {TABLE, NULL};
 
 static const char TABLES[] =
     "DROP TABLE IF EXISTS test_db_rows, test_db_deferred, test_db_unique, test_db_pair;"

@@ -1,0 +1,12 @@
+/* Takes events out of the logs that are older than EVENT_RETENTION_DAYS, a few at a time, in the background. */
+#ifndef STONECHAT_SERVICE_PRUNING_H
+#define STONECHAT_SERVICE_PRUNING_H
+
+#include "service/services.h"
+
+/* Starts on the loop of `services`; one a process. NULL without memory. */
+struct pruning *pruning_start(struct services *services);
+/* After the loop has ended. NULL is fine. */
+void pruning_destroy(struct pruning *pruning);
+
+#endif

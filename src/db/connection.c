@@ -1,33 +1,24 @@
 #include "connection.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "encode.h"
-#include "util/log.h"
+#include "link.h"
 
-/* States: waiting (for the pause to end) → connecting → preparing → ready, and back to waiting from anywhere. Only
- * change_state moves between them. Each execution ends with a sync of its own, so its answer is known to be committed.
- */
+/* A link that gets every statement prepared, and then carries executions. Each ends with a sync of its own, so its
+ * answer is known to be committed. */
 
-enum state { WAITING, CONNECTING, PREPARING, READY };
-
-enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 5000, PARAMETER_MAX_BYTES = 64 << 20, CONNECT_TIMEOUT_MS = 10000 };
+enum { PARAMETER_MAX_BYTES = 64 << 20 };
 
 struct connection {
-    struct loop *loop;
+    struct link link;
     const struct db_options *options;
     const struct connection_callbacks *callbacks;
     void *data;
-    enum state state;
-    PGconn *postgres;
-    struct loop_watch *watch;
-    struct timer timer; /* the pause, or the limit on connecting */
-    uint64_t pause_ms;
     struct execution *oldest, **newest; /* under way */
-    bool has_reported;                  /* why it can't connect: said once an outage */
+    bool is_ready;
 };
 
 /* Sent before the statements are prepared: one node's plans must not depend on when its statistics were gathered. */
@@ -43,56 +34,12 @@ static const char *const SETTINGS[] = {
     NULL,
 };
 
-static void change_state(struct connection *connection, enum state state);
-static void on_readable(void *data);
-
-static void lose(struct connection *connection, const char *why)
-{
-    struct slice text = slice_of(why);
-    while (text.length > 0 && text.data[text.length - 1] == '\n') {
-        text.length--;
-    }
-    if (!connection->has_reported) {
-        connection->has_reported = true;
-        log_write(LOG_ERROR, "database connection lost", LOG_SLICE("reason", text));
-    }
-    change_state(connection, WAITING);
-}
-
-/* While libpq connects it may close its socket and open another one, often with the same number: each step gets a watch
- * of its own. */
-static bool watch_socket(struct connection *connection)
-{
-    int fd = PQsocket(connection->postgres);
-    loop_watch_destroy(connection->watch);
-    connection->watch = fd < 0 ? NULL : loop_watch_create(connection->loop, fd, on_readable, connection);
-    return connection->watch != NULL;
-}
-
-/* What the server remarks; libpq itself would print it between the lines of the log. */
-static void on_notice(void *data, const PGresult *result)
-{
-    (void)data;
-    log_write(LOG_WARN, "database notice", LOG_STR("severity", PQresultErrorField(result, PG_DIAG_SEVERITY)),
-              LOG_STR("notice", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
-}
-
-static void flush(void *data)
+/* Settings, the schema's version and all statements, in one go. */
+static void on_connected(void *data)
 {
     struct connection *connection = data;
-    int result = PQflush(connection->postgres);
-    if (result < 0) {
-        lose(connection, PQerrorMessage(connection->postgres));
-    } else if (result > 0) {
-        loop_watch_writable(connection->watch, flush);
-    }
-}
-
-/* Settings, the schema's version and all statements, in one go. */
-static void prepare(struct connection *connection)
-{
-    PGconn *postgres = connection->postgres;
-    bool good = PQsetnonblocking(postgres, 1) == 0 && PQenterPipelineMode(postgres) == 1;
+    PGconn *postgres = connection->link.postgres;
+    bool good = PQenterPipelineMode(postgres) == 1;
     for (int i = 0; good && SETTINGS[i] != NULL; i++) {
         good = PQsendQueryParams(postgres, SETTINGS[i], 0, NULL, NULL, NULL, NULL, 0) == 1;
     }
@@ -104,117 +51,33 @@ static void prepare(struct connection *connection)
             good = PQsendPrepare(postgres, (*row)->name, (*row)->sql, 0, NULL) == 1;
         }
     }
-    if (!good || PQpipelineSync(postgres) != 1) {
-        lose(connection, PQerrorMessage(postgres));
-        return;
-    }
-    flush(connection);
-}
-
-static void on_writable(void *data);
-
-static void continue_connecting(struct connection *connection)
-{
-    switch (PQconnectPoll(connection->postgres)) {
-    case PGRES_POLLING_OK:
-        if (watch_socket(connection)) {
-            change_state(connection, PREPARING);
-        } else {
-            lose(connection, "no file descriptor is free");
-        }
-        return;
-    case PGRES_POLLING_FAILED:
-        lose(connection, PQerrorMessage(connection->postgres));
-        return;
-    case PGRES_POLLING_WRITING:
-        if (watch_socket(connection)) {
-            loop_watch_writable(connection->watch, on_writable);
-        }
-        return;
-    default:
-        watch_socket(connection);
-        return;
-    }
-}
-
-static void on_writable(void *data)
-{
-    struct connection *connection = data;
-    if (connection->state == CONNECTING) {
-        continue_connecting(connection);
+    if (good && PQpipelineSync(postgres) == 1) {
+        link_flush(&connection->link);
     } else {
-        flush(connection);
+        link_lose(&connection->link, PQerrorMessage(postgres));
     }
 }
 
-static void connect_start(struct connection *connection)
+/* What was under way is perhaps committed, perhaps not: only a sync says so. */
+static void give_back_all(struct connection *connection)
 {
-    const char *const names[] = {"dbname", "fallback_application_name", "keepalives_idle", "tcp_user_timeout", NULL};
-    const char *const values[] = {connection->options->url, "stonechat", "20", "20000", NULL};
-    connection->postgres = PQconnectStartParams(names, values, 1);
-    if (connection->postgres == NULL || PQstatus(connection->postgres) == CONNECTION_BAD) {
-        lose(connection, connection->postgres == NULL ? "out of memory" : PQerrorMessage(connection->postgres));
-        return;
-    }
-    PQsetNoticeReceiver(connection->postgres, on_notice, NULL);
-    loop_timer_start(connection->loop, &connection->timer, CONNECT_TIMEOUT_MS);
-    if (watch_socket(connection)) {
-        loop_watch_writable(connection->watch, on_writable);
-    }
-}
-
-static void disconnect(struct connection *connection)
-{
-    loop_watch_destroy(connection->watch);
-    connection->watch = NULL;
-    PQfinish(connection->postgres);
-    connection->postgres = NULL;
-    loop_timer_stop(connection->loop, &connection->timer);
     while (connection->oldest != NULL) {
         struct execution *execution = connection->oldest;
         connection->oldest = execution->next;
-        PQclear(execution->result); /* perhaps committed, perhaps not: only a sync says so */
+        PQclear(execution->result);
         execution->result = NULL;
         connection->callbacks->on_executed(connection->data, execution);
     }
     connection->newest = &connection->oldest;
 }
 
-static void change_state(struct connection *connection, enum state state)
+static void on_lost(void *data)
 {
-    enum state old = connection->state;
-    assert(state == WAITING || state == old + 1);
-    connection->state = state;
-    switch (state) {
-    case WAITING:
-        disconnect(connection);
-        loop_timer_start(connection->loop, &connection->timer, connection->pause_ms);
-        connection->pause_ms = connection->pause_ms * 2 < PAUSE_MAX_MS ? connection->pause_ms * 2 : PAUSE_MAX_MS;
-        connection->callbacks->on_lost(connection->data, old == READY);
-        break;
-    case CONNECTING:
-        connect_start(connection);
-        break;
-    case PREPARING:
-        prepare(connection);
-        break;
-    case READY:
-        loop_timer_stop(connection->loop, &connection->timer);
-        connection->pause_ms = PAUSE_MIN_MS;
-        connection->has_reported = false;
-        connection->callbacks->on_ready(connection->data);
-        break;
-    }
-}
-
-static void on_timer(struct timer *timer)
-{
-    struct connection *connection = (struct connection *)((char *)timer - offsetof(struct connection, timer));
-    if (connection->state == WAITING) {
-        change_state(connection, CONNECTING);
-    } else {
-        lose(connection, "connecting took too long");
-    }
+    struct connection *connection = data;
+    bool was_ready = connection->is_ready;
+    connection->is_ready = false;
+    give_back_all(connection);
+    connection->callbacks->on_lost(connection->data, was_ready);
 }
 
 /* One result while preparing. */
@@ -222,18 +85,20 @@ static void on_prepared(struct connection *connection, PGresult *result)
 {
     switch (PQresultStatus(result)) {
     case PGRES_PIPELINE_SYNC:
-        change_state(connection, READY);
+        connection->is_ready = true;
+        link_settle(&connection->link);
+        connection->callbacks->on_ready(connection->data);
         break;
     case PGRES_TUPLES_OK:
         if (PQntuples(result) != 1 ||
             strtoll(PQgetvalue(result, 0, 0), NULL, 10) < connection->options->schema_version) {
-            lose(connection, "the database has an older schema; run scripts/migrate up");
+            link_lose(&connection->link, "the database has an older schema; run scripts/migrate up");
         }
         break;
     case PGRES_COMMAND_OK:
         break;
     default:
-        lose(connection, PQresultErrorMessage(result));
+        link_lose(&connection->link, PQresultErrorMessage(result));
         break;
     }
     PQclear(result);
@@ -256,40 +121,31 @@ static void on_result(struct connection *connection, PGresult *result)
     connection->callbacks->on_executed(connection->data, execution);
 }
 
-static void on_readable(void *data)
+static void on_input(void *data)
 {
     struct connection *connection = data;
-    if (connection->state == CONNECTING) {
-        continue_connecting(connection);
-        return;
-    }
-    if (PQconsumeInput(connection->postgres) == 0) {
-        lose(connection, PQerrorMessage(connection->postgres));
-        return;
-    }
-    while ((connection->state == PREPARING || connection->oldest != NULL) && !PQisBusy(connection->postgres)) {
-        PGresult *result = PQgetResult(connection->postgres);
-        if (PQstatus(connection->postgres) == CONNECTION_BAD) {
+    PGconn *postgres = connection->link.postgres;
+    while ((!connection->is_ready || connection->oldest != NULL) && !PQisBusy(postgres)) {
+        PGresult *result = PQgetResult(postgres);
+        if (PQstatus(postgres) == CONNECTION_BAD) {
             PQclear(result);
-            lose(connection, PQerrorMessage(connection->postgres));
-            return;
+            return; /* the link sees it too */
         }
         if (result == NULL) {
             continue; /* the end of one statement */
         }
-        if (connection->state == PREPARING) {
-            on_prepared(connection, result);
-        } else {
+        if (connection->is_ready) {
             on_result(connection, result);
+        } else {
+            on_prepared(connection, result);
         }
-        if (connection->state == WAITING) {
-            return;
+        if (connection->link.postgres != postgres) {
+            return; /* lost */
         }
-    }
-    if (connection->state == READY && PQstatus(connection->postgres) == CONNECTION_BAD) {
-        lose(connection, PQerrorMessage(connection->postgres));
     }
 }
+
+static const struct link_callbacks LINK_CALLBACKS = {on_connected, on_input, on_lost};
 
 struct connection *connection_create(struct loop *loop, const struct db_options *options,
                                      const struct connection_callbacks *callbacks, void *data)
@@ -298,14 +154,11 @@ struct connection *connection_create(struct loop *loop, const struct db_options 
     if (connection == NULL) {
         return NULL;
     }
-    connection->loop = loop;
     connection->options = options;
     connection->callbacks = callbacks;
     connection->data = data;
-    connection->timer.on_fire = on_timer;
-    connection->pause_ms = PAUSE_MIN_MS;
     connection->newest = &connection->oldest;
-    loop_timer_start(loop, &connection->timer, 0);
+    link_start(&connection->link, loop, options->url, &LINK_CALLBACKS, connection);
     return connection;
 }
 
@@ -314,23 +167,25 @@ void connection_destroy(struct connection *connection)
     if (connection == NULL) {
         return;
     }
-    disconnect(connection);
+    link_stop(&connection->link);
+    connection->is_ready = false;
+    give_back_all(connection);
     free(connection);
 }
 
 bool connection_is_ready(const struct connection *connection)
 {
-    return connection->state == READY;
+    return connection->is_ready;
 }
 
 bool connection_is_idle(const struct connection *connection)
 {
-    return connection->state == READY && connection->oldest == NULL;
+    return connection->is_ready && connection->oldest == NULL;
 }
 
 bool connection_send(struct connection *connection, struct execution *execution)
 {
-    assert(connection->state == READY);
+    assert(connection->is_ready);
     const struct db_statement *statement = execution->statement;
     int count = (int)strlen(statement->parameters);
     struct buffer arrays[DB_PARAMETERS_MAX];
@@ -349,16 +204,17 @@ bool connection_send(struct connection *connection, struct execution *execution)
         execution->next = NULL;
         *connection->newest = execution;
         connection->newest = &execution->next;
-        is_sent = PQsendQueryPrepared(connection->postgres, statement->name, count, values, lengths, formats, 1) == 1 &&
-                  PQpipelineSync(connection->postgres) == 1;
+        is_sent =
+            PQsendQueryPrepared(connection->link.postgres, statement->name, count, values, lengths, formats, 1) == 1 &&
+            PQpipelineSync(connection->link.postgres) == 1;
     }
     for (int i = 0; i < count; i++) {
         buffer_dispose(&arrays[i]);
     }
     if (is_sent) {
-        flush(connection);
+        link_flush(&connection->link);
     } else if (is_encoded) {
-        lose(connection, PQerrorMessage(connection->postgres));
+        link_lose(&connection->link, PQerrorMessage(connection->link.postgres));
     }
     return is_encoded;
 }

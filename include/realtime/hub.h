@@ -13,6 +13,7 @@
 #include "util/slice.h"
 #include "util/uuid.h"
 
+struct bus;
 struct hub;
 
 /* The user's first session on this worker has come (is_here), or the last one has gone. On the hub's thread. */
@@ -24,6 +25,7 @@ struct hub_options {
     int index, count;        /* this one among them */
     struct db *db;           /* by which sessions read the log; has EVENT_LOG_STATEMENTS */
     const struct token_key *token_key;
+    struct bus *bus; /* only of the first hub, whose thread it lives on; NULL when there are no other nodes */
 };
 
 struct hub *hub_create(const struct hub_options *options);
@@ -34,22 +36,28 @@ void hub_watch_users(struct hub *hub, hub_on_user on_user, void *data);
 bool hub_holds(const struct hub *hub, struct uuid user_id);
 int hub_session_count(const struct hub *hub);
 
+struct hub_recipient {
+    struct uuid user_id;
+    int64_t seq; /* the event's place in his log; 0: it is ephemeral, and in none */
+};
+
 struct hub_event {
     struct slice type;    /* "private-message" */
-    struct slice payload; /* JSON */
-    const struct uuid *recipients;
-    const int64_t *seqs; /* the event's place in each recipient's log; NULL: it is ephemeral, and in none */
+    struct slice payload; /* JSON; data NULL for a durable event of which no more is known than its place */
+    const struct hub_recipient *recipients;
     int recipient_count;
     struct uuid origin; /* the session whose own action it is, which is not told; nil for none */
 };
 
-/* Sends the event to every session of the recipients on all workers. Everything is copied. Called on `hub`'s thread. */
+/* Sends the event to every session of the recipients on all workers, and by the bus to other nodes. Everything is
+ * copied. Called on `hub`'s thread. */
 void hub_publish(struct hub *hub, const struct hub_event *event);
 
-/* The user's log has grown to `seq`, as somebody else says: his sessions on all workers read what they miss. Called on
- * `hub`'s thread. */
-void hub_hint(struct hub *hub, struct uuid user_id, int64_t seq);
-/* Nobody knows what was missed: every session on this worker looks at its log. */
+/* The same for what another node has published: it goes to this node's sessions alone. On the thread of the bus, which
+ * is the first hub's. */
+void hub_receive(struct hub *hub, const struct hub_event *event);
+
+/* Nobody knows what was missed: every session on all workers looks at its log. On the first hub's thread. */
 void hub_catch_up(struct hub *hub);
 
 /* --- for sessions --- */

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "realtime/bus.h"
 #include "realtime/rendering.h"
 #include "util/metrics.h"
 #include "util/uuid_map.h"
 
 /* What is published goes to this worker's sessions here and now, and to those of the other workers as a letter, one for
- * all of them. Letters go out at once, so that no answer overtakes the event that it follows. */
+ * all of them. Letters go out at once, so that no answer overtakes the event that it follows. The first worker, where
+ * each letter comes by, hands it to the bus. */
 
 enum { RETRY_MS = 1000 };
 
@@ -24,12 +26,9 @@ struct letter {
     atomic_int references;
     struct slice type, payload; /* both in `text` */
     struct uuid origin;
-    bool is_ephemeral, is_hint;
+    bool is_from_bus;
     int recipient_count;
-    struct recipient {
-        struct uuid id;
-        int64_t seq;
-    } * recipients; /* behind the text */
+    struct hub_recipient *recipients; /* behind the text */
     char text[];
 };
 
@@ -180,35 +179,63 @@ static void hint_next(struct session *session)
     session_on_hint(session, session->sent_seq + 1);
 }
 
+struct look {
+    struct loop_task task;
+    struct hub *hub;
+};
+
+static void on_look(struct loop_task *task)
+{
+    struct look *look = (struct look *)task;
+    for_each_session(look->hub, hint_next);
+    free(look);
+}
+
 void hub_catch_up(struct hub *hub)
 {
     for_each_session(hub, hint_next);
+    for (int i = 0; i < hub->options.count; i++) {
+        struct look *look = i != hub->options.index ? malloc(sizeof *look) : NULL;
+        if (look != NULL) {
+            *look = (struct look){.task.run = on_look, .hub = hub->options.hubs[i]};
+            loop_post(hub->options.hubs[i]->options.loop, &look->task);
+        }
+    }
 }
 
 /* --- publishing --- */
+
+static void tell(struct session *session, struct rendering *rendering, const struct letter *letter)
+{
+    if (rendering->seq == 0) {
+        session_on_ephemeral(session, rendering);
+    } else if (letter->payload.data == NULL) {
+        session_on_hint(session, rendering->seq);
+    } else {
+        session_on_event(session, rendering, rendering->seq, letter->origin);
+    }
+}
 
 /* Sessions only queue, so none leaves meanwhile. */
 static void deliver(struct hub *hub, const struct letter *letter)
 {
     struct rendering rendering = {.type = letter->type, .payload = letter->payload};
     for (int i = 0; i < letter->recipient_count; i++) {
-        const struct recipient *recipient = &letter->recipients[i];
-        struct hub_user *user = uuid_map_get(&hub->users, recipient->id);
-        if (user != NULL && rendering.seq != recipient->seq) {
+        struct hub_user *user = uuid_map_get(&hub->users, letter->recipients[i].user_id);
+        if (user != NULL && rendering.seq != letter->recipients[i].seq) {
             rendering_dispose(&rendering);
-            rendering = (struct rendering){.type = letter->type, .payload = letter->payload, .seq = recipient->seq};
+            rendering =
+                (struct rendering){.type = letter->type, .payload = letter->payload, .seq = letter->recipients[i].seq};
         }
         for (struct session *session = user != NULL ? user->sessions : NULL; session != NULL; session = session->next) {
-            if (letter->is_hint) {
-                session_on_hint(session, recipient->seq);
-            } else if (letter->is_ephemeral) {
-                session_on_ephemeral(session, &rendering);
-            } else {
-                session_on_event(session, &rendering, recipient->seq, letter->origin);
-            }
+            tell(session, &rendering, letter);
         }
     }
     rendering_dispose(&rendering);
+    if (hub->options.bus != NULL && !letter->is_from_bus) {
+        bus_publish(hub->options.bus, &(struct hub_event){letter->type, letter->payload, letter->recipients,
+                                                          letter->recipient_count, letter->origin});
+    }
 }
 
 static void letter_unref(struct letter *letter)
@@ -240,26 +267,26 @@ static void post(struct hub *target, struct letter *letter)
 static struct letter *write_letter(const struct hub_event *event)
 {
     size_t text_bytes = (event->type.length + event->payload.length + 15) & ~(size_t)15;
-    size_t list_bytes = sizeof(struct recipient) * (size_t)event->recipient_count;
+    size_t list_bytes = sizeof(struct hub_recipient) * (size_t)event->recipient_count;
     struct letter *letter = malloc(sizeof *letter + text_bytes + list_bytes);
     if (letter == NULL) {
         return NULL;
     }
     *letter = (struct letter){.type = {letter->text, event->type.length},
-                              .payload = {letter->text + event->type.length, event->payload.length},
                               .origin = event->origin,
-                              .is_ephemeral = event->seqs == NULL,
                               .recipient_count = event->recipient_count,
-                              .recipients = (struct recipient *)(letter->text + text_bytes)};
+                              .recipients = (struct hub_recipient *)(letter->text + text_bytes)};
     atomic_init(&letter->references, 1);
     memcpy(letter->text, event->type.data, event->type.length);
-    memcpy(letter->text + event->type.length, event->payload.data, event->payload.length);
-    for (int i = 0; i < event->recipient_count; i++) {
-        letter->recipients[i] = (struct recipient){event->recipients[i], event->seqs != NULL ? event->seqs[i] : 0};
+    if (event->payload.data != NULL) {
+        letter->payload = (struct slice){letter->text + event->type.length, event->payload.length};
+        memcpy(letter->text + event->type.length, event->payload.data, event->payload.length);
     }
+    memcpy(letter->recipients, event->recipients, list_bytes);
     return letter;
 }
 
+/* To the sessions of this worker, and to the others. */
 static void send_letter(struct hub *hub, struct letter *letter)
 {
     deliver(hub, letter);
@@ -280,12 +307,11 @@ void hub_publish(struct hub *hub, const struct hub_event *event)
     }
 }
 
-void hub_hint(struct hub *hub, struct uuid user_id, int64_t seq)
+void hub_receive(struct hub *hub, const struct hub_event *event)
 {
-    struct letter *letter = write_letter(&(struct hub_event){
-        .type = SLICE("hint"), .payload = SLICE(""), .recipients = &user_id, .seqs = &seq, .recipient_count = 1});
+    struct letter *letter = write_letter(event);
     if (letter != NULL) {
-        letter->is_hint = true;
+        letter->is_from_bus = true;
         send_letter(hub, letter);
     }
 }

@@ -24,11 +24,11 @@ static void ignore(void *data, const struct outcome *outcome)
 static void publish_to_contacts(struct work *work, const struct db_rows *rows, struct slice event)
 {
     int count = 0;
-    struct uuid *recipients = malloc(sizeof *recipients * ((size_t)db_rows_count(rows) + 1));
+    struct hub_recipient *recipients = malloc(sizeof *recipients * ((size_t)db_rows_count(rows) + 1));
     for (int i = 0; recipients != NULL && i < db_rows_count(rows); i++) {
         struct uuid contact_id = db_uuid(rows, i, 0);
         if (presence_is_online(work->services->presence, contact_id)) {
-            recipients[count++] = contact_id;
+            recipients[count++] = (struct hub_recipient){.user_id = contact_id};
         }
     }
     if (count > 0 && !work->json.failed) {
@@ -88,9 +88,10 @@ static struct outcome finish_typing(struct work *work, const struct db_rows *row
         return (struct outcome){.status = STATUS_FORBIDDEN};
     }
     struct slice event = work->kept.number != 0 ? SLICE("typing") : SLICE("stop_typing");
+    struct hub_recipient recipient = {.user_id = work->call.values[1].uuid};
     hub_publish(work->services->hub, &(struct hub_event){.type = event,
                                                          .payload = buffer_slice(&work->json),
-                                                         .recipients = &work->call.values[1].uuid,
+                                                         .recipients = &recipient,
                                                          .recipient_count = 1});
     return (struct outcome){.status = STATUS_OK};
 }

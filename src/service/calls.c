@@ -89,9 +89,10 @@ static void publish_signal(struct db_call *call, const struct db_rows *rows)
 {
     struct work *work = (struct work *)call;
     if (db_rows_count(rows) > 0) {
+        struct hub_recipient recipient = {.user_id = work->kept.id};
         hub_publish(work->services->append_hub, &(struct hub_event){.type = SLICE("ice-candidate"),
                                                                     .payload = buffer_slice(&work->json),
-                                                                    .recipients = &work->kept.id,
+                                                                    .recipients = &recipient,
                                                                     .recipient_count = 1});
     }
 }

@@ -24,18 +24,16 @@ static void publish_message(struct db_call *call, const struct db_rows *rows)
     if (work->json.failed) {
         return; /* it waits in the log */
     }
-    struct uuid recipients[RECIPIENTS_A_LETTER];
-    int64_t seqs[RECIPIENTS_A_LETTER];
+    struct hub_recipient recipients[RECIPIENTS_A_LETTER];
     int count = 0;
     for (int i = 0; i < db_rows_count(rows); i++) {
-        recipients[count] = message_append_recipient(rows, i);
-        seqs[count++] = message_append_event_seq(rows, i);
+        recipients[count++] =
+            (struct hub_recipient){message_append_recipient(rows, i), message_append_event_seq(rows, i)};
         if (count == RECIPIENTS_A_LETTER || i + 1 == db_rows_count(rows)) {
             hub_publish(work->services->append_hub, &(struct hub_event){.type = SLICE("private-message"),
                                                                         .payload = buffer_slice(&work->json),
                                                                         .origin = work->actor.origin,
                                                                         .recipients = recipients,
-                                                                        .seqs = seqs,
                                                                         .recipient_count = count});
             count = 0;
         }

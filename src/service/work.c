@@ -69,11 +69,11 @@ void work_publish(struct db_call *call, const struct db_rows *rows)
     for (int i = 0; i < db_rows_count(rows); i++) {
         struct event event = event_decode(rows, i);
         if (event.has_recipient) {
+            struct hub_recipient recipient = {event.recipient, event.seq};
             hub_publish(work->services->append_hub, &(struct hub_event){.type = event.type,
                                                                         .payload = event.payload,
                                                                         .origin = event.origin,
-                                                                        .recipients = &event.recipient,
-                                                                        .seqs = &event.seq,
+                                                                        .recipients = &recipient,
                                                                         .recipient_count = 1});
         }
     }

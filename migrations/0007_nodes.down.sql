@@ -1,0 +1,2 @@
+DROP FUNCTION node_bury, node_renew;
+DROP TABLE online, nodes;

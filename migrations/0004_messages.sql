@@ -164,6 +164,7 @@ DECLARE
     receiver_id uuid;
     message_id uuid := uuid_v7();
     outcome text;
+    hints text;
 BEGIN
     SELECT u.id INTO sender_id FROM users u WHERE u.username = lower(sender);
     SELECT u.id INTO receiver_id FROM users u WHERE u.username = lower(receiver);
@@ -174,12 +175,14 @@ BEGIN
     ELSIF char_length(content) NOT BETWEEN 1 AND 4000 OR content IS NULL THEN
         RAISE EXCEPTION 'a message has 1 to 4000 characters' USING ERRCODE = 'check_violation';
     END IF;
-    SELECT a.status INTO outcome
+    SELECT min(a.status), string_agg(format('h%s:%s', a.recipient, a.event_seq), E'\n') INTO outcome, hints
     FROM message_append(ARRAY[message_id], ARRAY[sender_id], ARRAY[receiver_id], ARRAY[NULL::uuid], ARRAY[content],
                         ARRAY[NULL::text]) a;
     IF outcome <> 'CREATED' THEN
         RAISE EXCEPTION '% and % are not contacts', sender, receiver USING ERRCODE = 'insufficient_privilege';
     END IF;
+    -- At the commit, every node hears how far the two logs have grown: in the name of no node.
+    PERFORM pg_notify('stonechat', E'00000000-0000-0000-0000-000000000000\n' || hints);
     RETURN message_id;
 END
 $$;

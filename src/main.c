@@ -15,6 +15,7 @@
 #include "server/server.h"
 #include "service/announce.h"
 #include "service/calls.h"
+#include "service/node.h"
 #include "service/pruning.h"
 #include "util/log.h"
 #include "util/version.h"
@@ -37,6 +38,7 @@ struct program {
     struct presence *presence;
     struct sio_group *socket_group;
     struct db *append; /* on the first worker's loop */
+    struct node *node;
     struct call_supervisor *call_supervisor;
     struct pruning *pruning;
     struct http_site site;
@@ -192,14 +194,19 @@ static bool create_workers(struct program *program)
             return false;
         }
     }
+    program->node = node_start(&program->workers[0].services);
+    for (int i = 0; i < program->count; i++) {
+        program->workers[i].services.node = program->node;
+    }
     program->call_supervisor = calls_supervise(&program->workers[0].services);
     program->pruning = pruning_start(&program->workers[0].services);
-    return program->call_supervisor != NULL && program->pruning != NULL;
+    return program->node != NULL && program->call_supervisor != NULL && program->pruning != NULL;
 }
 
 /* The loops have ended: first whoever waits is told, then what they stood on goes. */
 static void destroy_workers(struct program *program)
 {
+    node_stop(program->node);
     password_pool_destroy(program->passwords);
     db_destroy(program->append);
     for (int i = 0; i < program->count && program->workers != NULL; i++) {
@@ -214,6 +221,7 @@ static void destroy_workers(struct program *program)
     for (int i = 0; i < program->count && program->workers != NULL; i++) {
         loop_destroy(program->workers[i].services.loop);
     }
+    node_destroy(program->node);
     for (int i = 0; i < program->count && program->workers != NULL; i++) {
         presence_unwatch(program->workers[i].presence);
         hub_destroy(program->workers[i].services.hub);

@@ -10,12 +10,19 @@
 #include "util/slice.h"
 #include "util/uuid.h"
 
+/* What is told of users and nodes. */
+enum bus_news {
+    BUS_NEWS_HELLO,  /* a node is here (no user) */
+    BUS_NEWS_GONE,   /* a node is dead (no user) */
+    BUS_NEWS_ENTERS, /* a user has come to a node */
+    BUS_NEWS_LEAVES  /* a user has left a node */
+};
+
 /* What other nodes say. All of it is checked for form; what it claims may be false. */
 struct bus_callbacks {
-    /* Events of other nodes. Durable ones may come without a payload: then they are a hint. */
+    /* Durable events may come without a payload: then they are a hint. */
     void (*on_event)(void *data, const struct hub_event *event);
-    /* A user has come to the node, or has left it. */
-    void (*on_presence)(void *data, struct uuid node_id, struct uuid user_id, bool is_here);
+    void (*on_news)(void *data, enum bus_news news, struct uuid node_id, struct uuid user_id);
     /* It is connected, for the first time or again: anything may have been missed. */
     void (*on_connected)(void *data);
 };
@@ -28,17 +35,38 @@ struct bus_options {
     void *data;
 };
 
-struct bus;
+/* One kind of bus; the others' structs begin with it. */
+struct bus {
+    const struct bus_operations *operations;
+};
+
+struct bus_operations {
+    void (*publish)(struct bus *bus, const struct hub_event *event);
+    void (*tell)(struct bus *bus, enum bus_news news, struct uuid node_id, struct uuid user_id);
+    void (*destroy)(struct bus *bus);
+};
 
 /* The bus over LISTEN and NOTIFY. NULL without memory. */
 struct bus *bus_postgres_create(const struct bus_options *options);
 
 /* NULL is fine. */
-void bus_destroy(struct bus *bus);
+static inline void bus_destroy(struct bus *bus)
+{
+    if (bus != NULL) {
+        bus->operations->destroy(bus);
+    }
+}
 
-/* Tells the other nodes; copied. While the bus is away, durable events are forgotten: their readers look at the log
- * when it is back. */
-void bus_publish(struct bus *bus, const struct hub_event *event);
-void bus_tell_presence(struct bus *bus, struct uuid user_id, bool is_here);
+/* Tells the other nodes; copied. While the bus is away, what is told is forgotten: durable events are in the log, and
+ * where users are is asked for when it is back. */
+static inline void bus_publish(struct bus *bus, const struct hub_event *event)
+{
+    bus->operations->publish(bus, event);
+}
+
+static inline void bus_tell(struct bus *bus, enum bus_news news, struct uuid node_id, struct uuid user_id)
+{
+    bus->operations->tell(bus, news, node_id, user_id);
+}
 
 #endif

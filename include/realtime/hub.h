@@ -25,12 +25,15 @@ struct hub_options {
     int index, count;        /* this one among them */
     struct db *db;           /* by which sessions read the log; has EVENT_LOG_STATEMENTS */
     const struct token_key *token_key;
-    struct bus *bus; /* only of the first hub, whose thread it lives on; NULL when there are no other nodes */
 };
 
 struct hub *hub_create(const struct hub_options *options);
 void hub_destroy(struct hub *hub);
 void hub_watch_users(struct hub *hub, hub_on_user on_user, void *data);
+
+/* By which bus other nodes hear of what is published: set on the first hub alone, on its thread. NULL: there are none.
+ */
+void hub_set_bus(struct hub *hub, struct bus *bus);
 
 /* Does the user have a session on this worker? */
 bool hub_holds(const struct hub *hub, struct uuid user_id);

@@ -11,6 +11,7 @@
 #include "util/config.h"
 
 struct db;
+struct node;
 
 /* One a worker, filled by main. */
 struct services {
@@ -21,6 +22,7 @@ struct services {
     struct hub *hub;                 /* this worker's */
     struct hub *append_hub;          /* of the worker on whose thread `append` lives: its commits are published here */
     struct presence *presence;
+    struct node *node; /* of the process */
     struct password_pool *passwords;
     const struct token_key *token_key;
     const struct config *config;

@@ -61,6 +61,7 @@ struct config {
     int64_t max_payload_bytes;
     int64_t send_queue_max_bytes;
     int presence_grace_ms;
+    int presence_lease_seconds;
     int call_ring_seconds;
     int event_retention_days;
 };

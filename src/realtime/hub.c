@@ -41,6 +41,7 @@ struct delivery {
 
 struct hub {
     struct hub_options options;
+    struct bus *bus;
     struct uuid_map users;
     int session_count;
     hub_on_user on_user;
@@ -74,6 +75,11 @@ void hub_watch_users(struct hub *hub, hub_on_user on_user, void *data)
 {
     hub->on_user = on_user;
     hub->on_user_data = data;
+}
+
+void hub_set_bus(struct hub *hub, struct bus *bus)
+{
+    hub->bus = bus;
 }
 
 /* --- coming and going --- */
@@ -232,9 +238,9 @@ static void deliver(struct hub *hub, const struct letter *letter)
         }
     }
     rendering_dispose(&rendering);
-    if (hub->options.bus != NULL && !letter->is_from_bus) {
-        bus_publish(hub->options.bus, &(struct hub_event){letter->type, letter->payload, letter->recipients,
-                                                          letter->recipient_count, letter->origin});
+    if (hub->bus != NULL && !letter->is_from_bus) {
+        bus_publish(hub->bus, &(struct hub_event){letter->type, letter->payload, letter->recipients,
+                                                  letter->recipient_count, letter->origin});
     }
 }
 

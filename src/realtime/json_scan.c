@@ -1,5 +1,7 @@
 #include "json_scan.h"
 
+#include "util/utf8.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -321,4 +323,11 @@ bool json_scan_decode_string(struct slice text, struct buffer *out, struct slice
     }
     *ret_characters = (struct slice){out->data + start, out->length - start};
     return true;
+}
+
+bool json_scan_is_json(struct slice text)
+{
+    struct json_scan scan = json_scan_init(text, JSON_ANY_PLACEHOLDER);
+    struct slice value;
+    return utf8_is_valid(text) && json_scan_value(&scan, &value) && json_scan_at_end(&scan);
 }

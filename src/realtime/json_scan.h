@@ -30,6 +30,9 @@ bool json_scan_value(struct json_scan *scan, struct slice *ret_value);
 /* Only white space is left. */
 bool json_scan_at_end(struct json_scan *scan);
 
+/* The text is UTF-8 and one JSON value. */
+bool json_scan_is_json(struct slice text);
+
 /* The characters of a scanned string with quotes. Without escapes they are those of `text`, else they are put into
  * `out`. False for half a surrogate pair, or without memory. */
 bool json_scan_decode_string(struct slice text, struct buffer *out, struct slice *ret_characters);

@@ -6,15 +6,26 @@
 
 #include "util/uuid_map.h"
 
-/* A person is there as long as a worker holds a session of his, and for the grace time after. The last worker to lose
- * him starts a farewell: when its timer fires and nobody has seen him since, he is offline. A return only counts up the
- * visit, so that the farewell finds itself out of date; nothing needs to be stopped on another thread. */
+/* A person is here as long as a worker holds a session of his, and for the grace time after. The last worker to lose
+ * him starts a farewell: when its timer fires and nobody has seen him since, he has left this node. A return only
+ * counts up the visit, so that the farewell finds itself out of date; nothing needs to be stopped on another thread.
+ *
+ * Other nodes are counted beside that. Which of them holds whom is kept by the one thread that hears of it. */
 
 enum { SHARDS = 64 };
 
 struct person {
+    struct uuid id;
     uint32_t workers; /* that hold a session of his */
     uint32_t visit;
+    uint32_t nodes; /* others that hold him */
+    bool is_here;
+};
+
+struct remote_node {
+    struct uuid id;
+    struct uuid_map users; /* values are the node itself: a set */
+    struct remote_node *next;
 };
 
 struct shard {
@@ -24,6 +35,7 @@ struct shard {
 
 struct presence {
     uint32_t grace_ms;
+    struct remote_node *nodes;
     struct shard shards[SHARDS];
 };
 
@@ -38,7 +50,7 @@ struct farewell {
 struct presence_worker {
     struct presence *presence;
     struct loop *loop;
-    presence_on_change *on_change;
+    presence_on_change on_change;
     void *data;
     struct farewell *farewells;
 };
@@ -66,6 +78,9 @@ void presence_destroy(struct presence *presence)
     if (presence == NULL) {
         return;
     }
+    while (presence->nodes != NULL) {
+        presence_forget_node(presence, presence->nodes->id);
+    }
     for (int i = 0; i < SHARDS; i++) {
         struct person *person;
         for (size_t cursor = 0; (person = uuid_map_next(&presence->shards[i].people, &cursor)) != NULL;) {
@@ -77,42 +92,67 @@ void presence_destroy(struct presence *presence)
     free(presence);
 }
 
-/* True when he was offline until now. Without memory he is not noticed. */
-static bool enter(struct shard *shard, struct uuid user_id)
+/* NULL without memory: then he is not noticed. */
+static struct person *find_or_add(struct shard *shard, struct uuid user_id)
 {
     struct person *person = uuid_map_get(&shard->people, user_id);
-    bool is_new = person == NULL;
-    if (is_new) {
+    if (person == NULL) {
         person = calloc(1, sizeof *person);
         if (person == NULL || !uuid_map_put(&shard->people, user_id, person)) {
             free(person);
-            return false;
+            return NULL;
         }
+        person->id = user_id;
     }
+    return person;
+}
+
+static void remove_if_gone(struct shard *shard, struct person *person)
+{
+    if (!person->is_here && person->nodes == 0) {
+        free(uuid_map_remove(&shard->people, person->id));
+    }
+}
+
+/* What a change is to be told as. */
+struct change {
+    bool has_changed, is_elsewhere;
+};
+
+static struct change enter(struct shard *shard, struct uuid user_id)
+{
+    struct person *person = find_or_add(shard, user_id);
+    if (person == NULL) {
+        return (struct change){0};
+    }
+    struct change change = {!person->is_here, person->nodes > 0};
     person->workers++;
     person->visit++;
-    return is_new;
+    person->is_here = true;
+    return change;
 }
 
 /* True, with the visit that is over, when no worker holds him any more. */
 static bool leave(struct shard *shard, struct uuid user_id, uint32_t *ret_visit)
 {
     struct person *person = uuid_map_get(&shard->people, user_id);
-    if (person == NULL || --person->workers > 0) {
+    if (person == NULL || person->workers == 0 || --person->workers > 0) {
         return false;
     }
     *ret_visit = person->visit;
     return true;
 }
 
-static bool forget(struct shard *shard, struct uuid user_id, uint32_t visit)
+static struct change forget(struct shard *shard, struct uuid user_id, uint32_t visit)
 {
     struct person *person = uuid_map_get(&shard->people, user_id);
-    if (person == NULL || person->workers > 0 || person->visit != visit) {
-        return false;
+    if (person == NULL || person->workers > 0 || person->visit != visit || !person->is_here) {
+        return (struct change){0};
     }
-    free(uuid_map_remove(&shard->people, user_id));
-    return true;
+    struct change change = {true, person->nodes > 0};
+    person->is_here = false;
+    remove_if_gone(shard, person);
+    return change;
 }
 
 static void unlink_farewell(struct farewell *farewell)
@@ -133,11 +173,11 @@ static void on_farewell(struct timer *timer)
     struct presence_worker *worker = farewell->worker;
     struct shard *shard = shard_of(worker->presence, farewell->user_id);
     pthread_mutex_lock(&shard->mutex);
-    bool is_gone = forget(shard, farewell->user_id, farewell->visit);
+    struct change change = forget(shard, farewell->user_id, farewell->visit);
     pthread_mutex_unlock(&shard->mutex);
     unlink_farewell(farewell);
-    if (is_gone) {
-        worker->on_change(worker->data, farewell->user_id, false);
+    if (change.has_changed) {
+        worker->on_change(worker->data, farewell->user_id, false, change.is_elsewhere);
     }
     free(farewell);
 }
@@ -161,19 +201,23 @@ static void on_user(void *data, struct uuid user_id, bool is_here)
 {
     struct presence_worker *worker = data;
     struct shard *shard = shard_of(worker->presence, user_id);
+    struct change change = {0};
     uint32_t visit;
     pthread_mutex_lock(&shard->mutex);
-    bool has_changed = is_here ? enter(shard, user_id) : leave(shard, user_id, &visit);
+    if (is_here) {
+        change = enter(shard, user_id);
+    }
+    bool has_left = !is_here && leave(shard, user_id, &visit);
     pthread_mutex_unlock(&shard->mutex);
-    if (has_changed && is_here) {
-        worker->on_change(worker->data, user_id, true);
-    } else if (has_changed) {
+    if (change.has_changed) {
+        worker->on_change(worker->data, user_id, true, change.is_elsewhere);
+    } else if (has_left) {
         say_farewell(worker, user_id, visit);
     }
 }
 
 struct presence_worker *presence_watch(struct presence *presence, struct loop *loop, struct hub *hub,
-                                       presence_on_change *on_change, void *data)
+                                       presence_on_change on_change, void *data)
 {
     struct presence_worker *worker = calloc(1, sizeof *worker);
     if (worker != NULL) {
@@ -203,4 +247,119 @@ bool presence_is_online(struct presence *presence, struct uuid user_id)
     bool is_online = uuid_map_get(&shard->people, user_id) != NULL;
     pthread_mutex_unlock(&shard->mutex);
     return is_online;
+}
+
+bool presence_is_here(struct presence *presence, struct uuid user_id)
+{
+    struct shard *shard = shard_of(presence, user_id);
+    pthread_mutex_lock(&shard->mutex);
+    const struct person *person = uuid_map_get(&shard->people, user_id);
+    bool is_here = person != NULL && person->is_here;
+    pthread_mutex_unlock(&shard->mutex);
+    return is_here;
+}
+
+void presence_for_each_local(struct presence *presence, void (*visit)(void *data, struct uuid user_id), void *data)
+{
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *shard = &presence->shards[i];
+        struct person *person;
+        pthread_mutex_lock(&shard->mutex);
+        for (size_t cursor = 0; (person = uuid_map_next(&shard->people, &cursor)) != NULL;) {
+            if (person->is_here) {
+                visit(data, person->id);
+            }
+        }
+        pthread_mutex_unlock(&shard->mutex);
+    }
+}
+
+/* --- other nodes --- */
+
+static struct remote_node *find_node(const struct presence *presence, struct uuid node_id)
+{
+    struct remote_node *node = presence->nodes;
+    while (node != NULL && !uuid_equals(node->id, node_id)) {
+        node = node->next;
+    }
+    return node;
+}
+
+bool presence_knows_node(const struct presence *presence, struct uuid node_id)
+{
+    return find_node(presence, node_id) != NULL;
+}
+
+bool presence_add_node(struct presence *presence, struct uuid node_id)
+{
+    if (find_node(presence, node_id) != NULL) {
+        return true;
+    }
+    struct remote_node *node = calloc(1, sizeof *node);
+    if (node == NULL) {
+        return false;
+    }
+    *node = (struct remote_node){.id = node_id, .next = presence->nodes};
+    presence->nodes = node;
+    return true;
+}
+
+/* Counts a node that holds him, or one less. True when that changes whether he is online. */
+static bool count_node(struct presence *presence, struct uuid user_id, bool is_there)
+{
+    struct shard *shard = shard_of(presence, user_id);
+    bool has_changed = false;
+    pthread_mutex_lock(&shard->mutex);
+    struct person *person = is_there ? find_or_add(shard, user_id) : uuid_map_get(&shard->people, user_id);
+    if (person != NULL && is_there) {
+        has_changed = person->nodes++ == 0 && !person->is_here;
+    } else if (person != NULL && person->nodes > 0) {
+        has_changed = --person->nodes == 0 && !person->is_here;
+        remove_if_gone(shard, person);
+    }
+    pthread_mutex_unlock(&shard->mutex);
+    return has_changed;
+}
+
+bool presence_set_remote(struct presence *presence, struct uuid node_id, struct uuid user_id, bool is_there)
+{
+    struct remote_node *node = presence_add_node(presence, node_id) ? find_node(presence, node_id) : NULL;
+    if (node == NULL || is_there == (uuid_map_get(&node->users, user_id) != NULL)) {
+        return false;
+    }
+    if (!is_there) {
+        uuid_map_remove(&node->users, user_id);
+    } else if (!uuid_map_put(&node->users, user_id, node)) {
+        return false;
+    }
+    return count_node(presence, user_id, is_there);
+}
+
+void presence_forget_node(struct presence *presence, struct uuid node_id)
+{
+    struct remote_node **link = &presence->nodes;
+    while (*link != NULL && !uuid_equals((*link)->id, node_id)) {
+        link = &(*link)->next;
+    }
+    struct remote_node *node = *link;
+    if (node == NULL) {
+        return;
+    }
+    *link = node->next;
+    for (size_t i = 0; i < node->users.capacity; i++) {
+        if (node->users.entries[i].value != NULL) {
+            count_node(presence, node->users.entries[i].key, false);
+        }
+    }
+    uuid_map_dispose(&node->users);
+    free(node);
+}
+
+void presence_for_each_node(struct presence *presence, void (*visit)(void *data, struct uuid node_id), void *data)
+{
+    struct remote_node *next;
+    for (struct remote_node *node = presence->nodes; node != NULL; node = next) {
+        next = node->next;
+        visit(data, node->id);
+    }
 }

@@ -32,7 +32,12 @@
     X(CALL_EXPIRE)                                                                                                     \
     X(CALL_ABANDON)                                                                                                    \
     X(CALL_LIST_ACTIVE)                                                                                                \
-    X(CALL_LIST)
+    X(CALL_LIST)                                                                                                       \
+    X(NODE_RENEW)                                                                                                      \
+    X(NODE_BURY)                                                                                                       \
+    X(NODE_LIST)                                                                                                       \
+    X(NODE_HOLD)                                                                                                       \
+    X(NODE_RELEASE)
 
 #define X(name) extern const struct db_statement STATEMENT_##name;
 STATEMENTS(X)

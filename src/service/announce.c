@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "render.h"
+#include "service/node.h"
 #include "work.h"
 
 static int64_t now_us(void)
@@ -57,27 +58,40 @@ static struct outcome finish_going(struct work *work, const struct db_rows *rows
     return (struct outcome){.status = STATUS_OK};
 }
 
-void announce_presence(void *data, struct uuid user_id, bool is_online)
+static void announce_coming(struct services *services, struct uuid user_id)
 {
-    struct services *services = data;
     struct work *work = work_create(services, &(struct actor){.id = user_id, .username = ""}, ignore, NULL);
-    if (work == NULL) {
-        return;
-    }
-    buffer_append_text(&work->json, "{\"userId\":");
-    json_uuid(&work->json, user_id);
-    if (is_online) {
+    if (work != NULL) {
+        buffer_append_text(&work->json, "{\"userId\":");
+        json_uuid(&work->json, user_id);
         buffer_append_char(&work->json, '}');
         contact_list_ids(&work->call, user_id);
         work_read(work, finish_coming);
-        return;
     }
-    int64_t last_seen_us = now_us() - (int64_t)services->config->presence_grace_ms * 1000;
-    buffer_append_text(&work->json, ",\"lastSeen\":");
-    json_time(&work->json, last_seen_us);
-    buffer_append_char(&work->json, '}');
-    contact_went_offline(&work->call, user_id, last_seen_us);
-    work_read(work, finish_going);
+}
+
+static void announce_going(struct services *services, struct uuid user_id)
+{
+    struct work *work = work_create(services, &(struct actor){.id = user_id, .username = ""}, ignore, NULL);
+    if (work != NULL) {
+        int64_t last_seen_us = now_us() - (int64_t)services->config->presence_grace_ms * 1000;
+        buffer_append_text(&work->json, "{\"userId\":");
+        json_uuid(&work->json, user_id);
+        buffer_append_text(&work->json, ",\"lastSeen\":");
+        json_time(&work->json, last_seen_us);
+        buffer_append_char(&work->json, '}');
+        contact_went_offline(&work->call, user_id, last_seen_us);
+        work_read(work, finish_going);
+    }
+}
+
+void announce_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere)
+{
+    struct services *services = data;
+    node_note_user(services->node, user_id);
+    if (!is_elsewhere) {
+        (is_here ? announce_coming : announce_going)(services, user_id);
+    }
 }
 
 /* --- typing --- */

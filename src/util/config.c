@@ -81,6 +81,8 @@ const struct setting config_settings[] = {
      1073741824, FIELD(send_queue_max_bytes)},
     {"PRESENCE_GRACE_MS", SETTING_INT, "5000", "How long a user without a socket still counts as online", 0, 3600000,
      FIELD(presence_grace_ms)},
+    {"PRESENCE_LEASE_SECONDS", SETTING_INT, "15", "How long the users of a node that has died still count as online", 1,
+     3600, FIELD(presence_lease_seconds)},
     {"CALL_RING_SECONDS", SETTING_INT, "45", "How long a call rings before it is missed", 1, 3600,
      FIELD(call_ring_seconds)},
     {"EVENT_RETENTION_DAYS", SETTING_INT, "30", "How long events are kept for those who were away", 1, 3650,

@@ -1,0 +1,25 @@
+/* The nodes on this database, and whom each of them holds. Each function fills `call`. */
+#ifndef STONECHAT_REPOSITORY_NODE_H
+#define STONECHAT_REPOSITORY_NODE_H
+
+#include "db/db.h"
+
+/* Extends a node's lease. One row: was it unknown, so that what it held was forgotten? */
+void node_renew(struct db_call *call, struct uuid node_id, int64_t lease_seconds);
+bool node_decode_is_new(const struct db_rows *rows);
+
+/* Takes out the nodes whose lease has ended, but `burier`. A row a user that they held. */
+struct node_user {
+    struct uuid node_id;
+    struct uuid user_id; /* nil: the node held nobody */
+};
+void node_bury(struct db_call *call, struct uuid burier);
+/* Whom all nodes but `asker` hold, rows as node_bury. */
+void node_list(struct db_call *call, struct uuid asker);
+struct node_user node_decode_user(const struct db_rows *rows, int row);
+
+/* The node holds the user; holds him no more. No row. */
+void node_hold(struct db_call *call, struct uuid node_id, struct uuid user_id);
+void node_release(struct db_call *call, struct uuid node_id, struct uuid user_id);
+
+#endif

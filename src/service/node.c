@@ -1,0 +1,366 @@
+#include "service/node.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "realtime/bus.h"
+#include "repository/node.h"
+#include "service/announce.h"
+#include "util/log.h"
+#include "work.h"
+
+/* What other nodes hold is kept by presence. It is heard of by the bus, and now and then compared with the database, so
+ * that news that got lost do no lasting harm. What this node holds is written to the database from here alone, one
+ * batch after the other and always as it is by then, so that the last word is the right one.
+ *
+ * A new node says hello, and those that hear it say hello too. Whoever meets a node that he did not know lets his
+ * sessions look at their logs: what was published before the other knew of him may have been told to nobody. While no
+ * other node is known, nothing is said on the bus at all. */
+
+enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 200 };
+
+struct node {
+    struct services *services;
+    struct uuid id;
+    struct bus *bus; /* NULL once it is stopped */
+    bool has_peers;
+    struct timer round;
+    bool has_been_known; /* its lease was taken once */
+    struct uuid *dirty;  /* users whose row in the database may be out of date; owned */
+    int dirty_count, dirty_capacity;
+    int writing;         /* rows on their way */
+    struct uuid *listed; /* the nodes of the last comparison; owned */
+    int listed_count;
+};
+
+static const struct actor NOBODY = {.username = ""};
+
+static void ignore(void *data, const struct outcome *outcome)
+{
+    (void)data, (void)outcome;
+}
+
+/* --- whom this node holds, in the database --- */
+
+static void write_dirty(struct node *node);
+
+static void on_written(void *data, const struct outcome *outcome)
+{
+    (void)outcome; /* what was not written is seen at the next comparison */
+    struct node *node = data;
+    if (--node->writing == 0) {
+        write_dirty(node);
+    }
+}
+
+static struct outcome finish(struct work *work, const struct db_rows *rows)
+{
+    (void)work, (void)rows;
+    return (struct outcome){.status = STATUS_OK};
+}
+
+static bool is_here(struct node *node, struct uuid user_id)
+{
+    return presence_is_here(node->services->presence, user_id);
+}
+
+static void write_dirty(struct node *node)
+{
+    if (node->writing > 0) {
+        return;
+    }
+    int count = node->dirty_count;
+    node->dirty_count = 0;
+    node->writing = count > 0 ? 1 : 0; /* until all are sent */
+    for (int i = 0; i < count; i++) {
+        struct work *work = work_create(node->services, &NOBODY, on_written, node);
+        if (work != NULL) {
+            node->writing++;
+            (is_here(node, node->dirty[i]) ? node_hold : node_release)(&work->call, node->id, node->dirty[i]);
+            work_read(work, finish);
+        }
+    }
+    if (count > 0) {
+        on_written(node, NULL);
+    }
+}
+
+static void mark_dirty(struct node *node, struct uuid user_id)
+{
+    if (node->dirty_count == node->dirty_capacity) {
+        int capacity = node->dirty_capacity > 0 ? 2 * node->dirty_capacity : 64;
+        struct uuid *larger = realloc(node->dirty, sizeof *larger * (size_t)capacity);
+        if (larger == NULL) {
+            return;
+        }
+        node->dirty = larger;
+        node->dirty_capacity = capacity;
+    }
+    node->dirty[node->dirty_count++] = user_id;
+}
+
+struct note {
+    struct loop_task task;
+    struct node *node;
+    struct uuid user_id;
+};
+
+static void on_note(struct loop_task *task)
+{
+    struct note *note = (struct note *)task;
+    struct node *node = note->node;
+    if (node->has_peers) {
+        enum bus_news news = is_here(node, note->user_id) ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES;
+        bus_tell(node->bus, news, node->id, note->user_id);
+    }
+    if (node->bus != NULL) {
+        mark_dirty(node, note->user_id);
+        write_dirty(node);
+    }
+    free(note);
+}
+
+void node_note_user(struct node *node, struct uuid user_id)
+{
+    struct note *note = malloc(sizeof *note);
+    if (note != NULL) {
+        *note = (struct note){{.run = on_note}, node, user_id};
+        loop_post(node->services->loop, &note->task);
+    }
+}
+
+/* --- the others --- */
+
+static void count_peer(void *data, struct uuid node_id)
+{
+    (void)node_id;
+    ++*(int *)data;
+}
+
+/* The bus is used while somebody listens. */
+static void use_bus(struct node *node)
+{
+    int peers = 0;
+    presence_for_each_node(node->services->presence, count_peer, &peers);
+    node->has_peers = peers > 0;
+    hub_set_bus(node->services->append_hub, node->has_peers ? node->bus : NULL);
+}
+
+static void say_hello(struct node *node)
+{
+    bus_tell(node->bus, BUS_NEWS_HELLO, node->id, node->id);
+}
+
+static void meet(struct node *node, struct uuid other)
+{
+    if (presence_knows_node(node->services->presence, other) || !presence_add_node(node->services->presence, other)) {
+        return;
+    }
+    use_bus(node);
+    say_hello(node);
+    hub_catch_up(node->services->append_hub);
+}
+
+static void lose_sight(struct node *node, struct uuid other)
+{
+    presence_forget_node(node->services->presence, other);
+    use_bus(node);
+}
+
+static void on_news(void *data, enum bus_news news, struct uuid node_id, struct uuid user_id)
+{
+    struct node *node = data;
+    if (uuid_equals(node_id, node->id)) {
+        return;
+    }
+    switch (news) {
+    case BUS_NEWS_HELLO:
+        meet(node, node_id);
+        break;
+    case BUS_NEWS_GONE:
+        lose_sight(node, node_id);
+        break;
+    case BUS_NEWS_ENTERS:
+        meet(node, node_id);
+        presence_set_remote(node->services->presence, node_id, user_id, true);
+        break;
+    case BUS_NEWS_LEAVES:
+        presence_set_remote(node->services->presence, node_id, user_id, false);
+        break;
+    }
+}
+
+static void on_event(void *data, const struct hub_event *event)
+{
+    hub_receive(((struct node *)data)->services->append_hub, event);
+}
+
+/* --- the comparison with the database --- */
+
+static bool is_listed(const struct node *node, struct uuid other)
+{
+    for (int i = 0; i < node->listed_count; i++) {
+        if (uuid_equals(node->listed[i], other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_unlisted(void *data, struct uuid other)
+{
+    struct node *node = data;
+    if (!is_listed(node, other)) {
+        lose_sight(node, other);
+    }
+}
+
+static void note_listed(struct node *node, struct uuid other)
+{
+    struct uuid *larger =
+        is_listed(node, other) ? NULL : realloc(node->listed, sizeof *larger * ((size_t)node->listed_count + 1));
+    if (larger != NULL) {
+        node->listed = larger;
+        node->listed[node->listed_count++] = other;
+    }
+}
+
+static struct outcome finish_list(struct work *work, const struct db_rows *rows)
+{
+    struct node *node = work->data;
+    node->listed_count = 0;
+    for (int i = 0; i < db_rows_count(rows); i++) {
+        struct node_user held = node_decode_user(rows, i);
+        note_listed(node, held.node_id);
+        meet(node, held.node_id);
+        if (!uuid_is_nil(held.user_id)) {
+            presence_set_remote(node->services->presence, held.node_id, held.user_id, true);
+        }
+    }
+    presence_for_each_node(node->services->presence, forget_unlisted, node);
+    use_bus(node);
+    return (struct outcome){.status = STATUS_OK};
+}
+
+static void compare(struct node *node)
+{
+    struct work *work = work_create(node->services, &NOBODY, ignore, node);
+    if (work != NULL) {
+        node_list(&work->call, node->id);
+        work_read(work, finish_list);
+    }
+}
+
+static void on_connected(void *data)
+{
+    struct node *node = data;
+    say_hello(node);
+    compare(node);
+    hub_catch_up(node->services->append_hub);
+}
+
+/* --- the lease: renewed, and looked at --- */
+
+static void mark_local(void *data, struct uuid user_id)
+{
+    mark_dirty(data, user_id);
+}
+
+/* PostgreSQL has lost it, or somebody has buried this node while it did not move. */
+static void write_all(struct node *node)
+{
+    presence_for_each_local(node->services->presence, mark_local, node);
+    write_dirty(node);
+    say_hello(node);
+}
+
+static struct outcome finish_bury(struct work *work, const struct db_rows *rows)
+{
+    struct node *node = work->data;
+    for (int i = 0; i < db_rows_count(rows); i++) {
+        struct node_user held = node_decode_user(rows, i);
+        if (uuid_is_nil(held.user_id) || i == 0 || !uuid_equals(held.node_id, node_decode_user(rows, i - 1).node_id)) {
+            log_write(LOG_WARN, "a node has not renewed its lease: its users are offline");
+            lose_sight(node, held.node_id);
+            bus_tell(node->bus, BUS_NEWS_GONE, held.node_id, node->id);
+        }
+        if (!uuid_is_nil(held.user_id) && !presence_is_online(node->services->presence, held.user_id)) {
+            announce_presence(node->services, held.user_id, false, false);
+        }
+    }
+    return (struct outcome){.status = STATUS_OK};
+}
+
+static struct outcome finish_renew(struct work *work, const struct db_rows *rows)
+{
+    struct node *node = work->data;
+    if (db_rows_count(rows) == 1 && node_decode_is_new(rows) && node->has_been_known) {
+        write_all(node);
+    }
+    node->has_been_known = true;
+    struct work *bury = work_create(node->services, &NOBODY, ignore, node);
+    if (bury != NULL) {
+        node_bury(&bury->call, node->id);
+        work_read(bury, finish_bury);
+    }
+    compare(node);
+    return (struct outcome){.status = STATUS_OK};
+}
+
+static void on_round(struct timer *timer)
+{
+    struct node *node = (struct node *)((char *)timer - offsetof(struct node, round));
+    struct services *services = node->services;
+    uint64_t round_ms = (uint64_t)services->config->presence_lease_seconds * 1000 / RENEWALS_A_LEASE;
+    struct work *work = work_create(services, &NOBODY, ignore, node);
+    if (work != NULL) {
+        node_renew(&work->call, node->id, services->config->presence_lease_seconds);
+        work_read(work, finish_renew);
+    }
+    loop_timer_start(services->loop, &node->round, node->has_been_known ? round_ms : ROUND_MIN_MS);
+}
+
+/* --- life --- */
+
+static const struct bus_callbacks BUS_CALLBACKS = {on_event, on_news, on_connected};
+
+struct node *node_start(struct services *services)
+{
+    struct node *node = calloc(1, sizeof *node);
+    if (node == NULL) {
+        return NULL;
+    }
+    node->services = services;
+    node->id = uuid_generate();
+    node->round.on_fire = on_round;
+    node->bus = bus_postgres_create(&(struct bus_options){.loop = services->loop,
+                                                          .node_id = node->id,
+                                                          .database_url = services->config->database_url,
+                                                          .callbacks = &BUS_CALLBACKS,
+                                                          .data = node});
+    if (node->bus == NULL) {
+        node_destroy(node);
+        return NULL;
+    }
+    loop_timer_start(services->loop, &node->round, ROUND_MIN_MS);
+    return node;
+}
+
+void node_stop(struct node *node)
+{
+    if (node != NULL) {
+        hub_set_bus(node->services->append_hub, NULL);
+        bus_destroy(node->bus);
+        node->bus = NULL;
+        node->has_peers = false;
+    }
+}
+
+void node_destroy(struct node *node)
+{
+    if (node != NULL) {
+        free(node->dirty);
+        free(node->listed);
+        free(node);
+    }
+}

@@ -125,7 +125,8 @@ describe('accounts', () => {
     const minutes = await server.query(`SELECT round(extract(epoch FROM locked_until - now()) / 60)
                                         FROM login_failures WHERE username = '${name}'`);
     assert.equal(minutes, '15');
-    await server.query(`UPDATE login_failures SET locked_until = now() - interval '1 second' WHERE username = '${name}'`);
+    await server.query(`UPDATE login_failures SET locked_until = now() - interval '1 second'
+                        WHERE username = '${name}'`);
     assertFails(await login(name, 'not the password'), 400, 'INVALID_CREDENTIALS');
     assert.equal((await login(name)).status, 200);
   });

@@ -29,6 +29,7 @@ describe('bad input', () => {
     const written = (async () => {
       while (!isOver || sent.length < 5) sent.push(await alice.send(bob, unique('undisturbed')));
     })();
+    written.catch(() => {}); // stop() tells
     traffic = {
       async stop() {
         isOver = true;
@@ -99,7 +100,8 @@ describe('bad input', () => {
       isRefused(await post(JSON.stringify({ receiverId: value, content: 'x' })), `receiverId ${value}`);
       isRefused(await post(JSON.stringify({ receiverId: victim.id, content: value })), `content ${value}`);
       if (value === null) continue; // is as good as absent
-      isRefused(await post(JSON.stringify({ receiverId: victim.id, content: 'x', clientId: value })), `clientId ${value}`);
+      const body = JSON.stringify({ receiverId: victim.id, content: 'x', clientId: value });
+      isRefused(await post(body), `clientId ${value}`);
     }
     for (const name of ['__proto__', 'constructor', 'senderId', 'seq', 'id', 'createdAt', '', 'Content', 'content ']) {
       isRefused(await post(`{"receiverId":"${victim.id}","content":"x",${JSON.stringify(name)}:"x"}`), name);

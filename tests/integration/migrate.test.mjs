@@ -34,9 +34,11 @@ describe('migrations', () => {
 
   // What is in the database, but for what scripts/migrate keeps for itself.
   const objects = url => query(url, `
-    SELECT 'relation', relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'schema_migrations%'
+    SELECT 'relation', relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname !~ '^schema_migrations'
     UNION ALL SELECT 'function', proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-    UNION ALL SELECT 'type', typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typname !~ 'schema_migrations'
+    UNION ALL SELECT 'type', typname FROM pg_type
+    WHERE typnamespace = 'public'::regnamespace AND typname !~ 'schema_migrations'
     ORDER BY 1, 2`);
 
   const shape = url => query(url, `

@@ -88,9 +88,9 @@ static void flood_ephemeral(struct sio_socket *socket)
     }
     memset(text, 'x', FLOOD_EVENT_BYTES);
     text[0] = text[FLOOD_EVENT_BYTES - 1] = '"';
-    struct sio_frame *frame = sio_frame_create(SLICE("x"), (struct slice){text, FLOOD_EVENT_BYTES});
+    struct sio_frame *frame = sio_frame_create(SLICE("x"), (struct slice){text, FLOOD_EVENT_BYTES}, NOTHING);
     for (int i = 0; frame != NULL && i < FLOOD_EVENTS; i++) {
-        sio_send(socket, frame, true);
+        sio_send(socket, frame, SIO_SENDING_EPHEMERAL);
     }
     sio_frame_unref(frame);
     free(text);

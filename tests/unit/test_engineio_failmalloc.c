@@ -58,9 +58,9 @@ static void note_connect(struct sio_socket *socket, const struct sio_handshake *
 static void note_event(struct sio_socket *socket, const struct sio_event *event)
 {
     answered++;
-    struct sio_frame *frame = sio_frame_create(SLICE("all"), SLICE("1"));
+    struct sio_frame *frame = sio_frame_create(SLICE("all"), SLICE("1"), SLICE(""));
     if (frame != NULL) {
-        sio_send(socket, frame, false);
+        sio_send(socket, frame, SIO_SENDING_COUNTED);
     }
     sio_frame_unref(frame);
     sio_ack_binary(socket, event->ack_id, SLICE("1"), event->attachments, event->attachment_count);

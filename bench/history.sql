@@ -16,6 +16,8 @@ FROM history, generate_series(1, 100000) k;
 
 UPDATE chats SET last_seq = 100000, last_message_at = now() - interval '1 minute'
 WHERE id IN (SELECT chat_id FROM history);
-UPDATE members SET read_seq = 100000 WHERE chat_id IN (SELECT chat_id FROM history);
+UPDATE members o SET read_seq = m.seq, last_seq = m.seq, last_message_at = m.created_at, last_id = m.id,
+                     last_sender_id = m.sender_id, last_content = m.content, last_is_seen = true
+FROM messages m WHERE m.chat_id = o.chat_id AND m.seq = 100000 AND o.chat_id IN (SELECT chat_id FROM history);
 COMMIT;
 VACUUM ANALYZE;

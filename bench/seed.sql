@@ -27,8 +27,9 @@ INSERT INTO chats (id, kind, low_id, high_id, last_seq, last_message_at)
 SELECT chat_id, 'direct', least(one, other), greatest(one, other), CASE WHEN has_messages THEN 20 ELSE 0 END,
        CASE WHEN has_messages THEN now() - interval '10 days' + d * interval '1 minute' + i * interval '1 second' END
 FROM pairs;
-INSERT INTO members (chat_id, user_id, read_seq)
-SELECT chat_id, u, CASE WHEN has_messages THEN 20 ELSE 0 END FROM pairs, unnest(ARRAY[one, other]) u;
+INSERT INTO members (chat_id, user_id, contact_id, read_seq)
+SELECT chat_id, u, CASE u WHEN one THEN other ELSE one END, CASE WHEN has_messages THEN 20 ELSE 0 END
+FROM pairs, unnest(ARRAY[one, other]) u;
 INSERT INTO contacts (user_id, contact_id, chat_id)
 SELECT one, other, chat_id FROM pairs UNION ALL SELECT other, one, chat_id FROM pairs;
 
@@ -38,8 +39,10 @@ SELECT chat_id, k, uuid_v7(), CASE WHEN k % 2 = 0 THEN one ELSE other END,
        'seed message ' || k || ' between ' || i || ' and ' || j || ' lorem ipsum dolor sit amet, consectetur adipiscing'
 FROM pairs, generate_series(1, 20) k WHERE has_messages ORDER BY k, i, d;
 
-UPDATE chats c SET last_id = m.id, last_sender_id = m.sender_id, last_content = m.content, seen_seq = m.seq
-FROM messages m WHERE m.chat_id = c.id AND m.seq = c.last_seq;
+UPDATE chats SET seen_seq = last_seq;
+UPDATE members o SET last_seq = m.seq, last_message_at = m.created_at, last_id = m.id, last_sender_id = m.sender_id,
+                     last_content = m.content, last_is_seen = true
+FROM messages m JOIN chats c ON m.chat_id = c.id AND m.seq = c.last_seq WHERE o.chat_id = c.id;
 
 INSERT INTO calls (caller_id, callee_id, status, started_at, answered_at, ended_at)
 SELECT one, other, 'ended', now() - d * interval '1 day', now() - d * interval '1 day' + interval '10 seconds',
@@ -47,4 +50,5 @@ SELECT one, other, 'ended', now() - d * interval '1 day', now() - d * interval '
 FROM pairs WHERE has_messages;
 COMMIT;
 VACUUM FULL chats;
+VACUUM FULL members;
 VACUUM ANALYZE;

@@ -1,7 +1,8 @@
 -- Chats and their members; contacts, who are the people one may write to; and the requests that lead there.
 
 -- Both tables are updated with every message, and no index holds the columns that change. No CHECK either: it is parsed
--- anew by every statement that writes to the table, and costs a twentieth of a message.
+-- anew by every statement that writes to the table, and costs a twentieth of a message. The newest message of a direct
+-- chat lies with each of its members once more, so that a list of chats is a range of one table.
 CREATE TYPE chat_kind AS ENUM ('direct', 'group');
 CREATE TABLE chats (
     id uuid PRIMARY KEY DEFAULT uuid_v7(),
@@ -10,10 +11,6 @@ CREATE TABLE chats (
     high_id uuid REFERENCES users (id),
     last_seq bigint NOT NULL DEFAULT 0,
     last_message_at timestamptz,
-    last_id uuid,
-    last_sender_id uuid,
-    last_client_id text,
-    last_content text,
     seen_seq bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 60);
@@ -22,8 +19,6 @@ COMMENT ON TABLE chats IS 'A history that its members share.';
 COMMENT ON COLUMN chats.low_id IS 'Of a direct chat: the member with the lower id. A pair has one chat, whatever becomes of the contact.';
 COMMENT ON COLUMN chats.last_seq IS 'The seq of the newest message; counted up under the row''s lock, so there are no holes.';
 COMMENT ON COLUMN chats.last_message_at IS 'When it was written; null before the first.';
-COMMENT ON COLUMN chats.last_id IS 'The newest message once more (with last_sender_id, last_client_id, last_content), so that a list of chats need not look for each.';
-COMMENT ON COLUMN chats.last_content IS 'Null when it is longer than 300 characters: then it is looked for after all.';
 COMMENT ON COLUMN chats.seen_seq IS 'The newest message that somebody else than its sender has read.';
 
 CREATE TABLE members (
@@ -33,11 +28,22 @@ CREATE TABLE members (
     own_after_read bigint NOT NULL DEFAULT 0,
     joined_at timestamptz NOT NULL DEFAULT now(),
     role text NOT NULL DEFAULT 'member',
+    contact_id uuid REFERENCES users (id),
+    last_seq bigint NOT NULL DEFAULT 0,
+    last_message_at timestamptz,
+    last_id uuid,
+    last_sender_id uuid,
+    last_client_id text,
+    last_content text,
+    last_is_seen boolean NOT NULL DEFAULT false,
     PRIMARY KEY (chat_id, user_id)
 ) WITH (fillfactor = 60);
 CREATE INDEX members_user ON members (user_id);
-COMMENT ON TABLE members IS 'Who is in a chat and how far they have read. Unread = chats.last_seq - read_seq - own_after_read.';
+COMMENT ON TABLE members IS 'Who is in a chat and how far they have read. Unread = last_seq - read_seq - own_after_read (of a group: chats.last_seq).';
 COMMENT ON COLUMN members.read_seq IS 'Messages up to this one have been read.';
+COMMENT ON COLUMN members.contact_id IS 'Of a direct chat: the other member, while he is a contact.';
+COMMENT ON COLUMN members.last_seq IS 'Of a direct chat: chats.last_seq, and with last_… the newest message.';
+COMMENT ON COLUMN members.last_content IS 'Null when it is longer than 300 characters: then it is looked for after all.';
 COMMENT ON COLUMN members.own_after_read IS 'How many messages after read_seq are the member''s own.';
 
 CREATE TABLE contacts (
@@ -122,7 +128,8 @@ BEGIN
     INSERT INTO chats (kind, low_id, high_id) VALUES ('direct', low, high)
         ON CONFLICT (low_id, high_id) WHERE kind = 'direct' DO NOTHING;
     SELECT c.id INTO STRICT chat FROM chats c WHERE c.low_id = low AND c.high_id = high AND c.kind = 'direct';
-    INSERT INTO members (chat_id, user_id) VALUES (chat, low), (chat, high) ON CONFLICT DO NOTHING;
+    INSERT INTO members (chat_id, user_id, contact_id) VALUES (chat, low, high), (chat, high, low)
+        ON CONFLICT (chat_id, user_id) DO UPDATE SET contact_id = excluded.contact_id;
     INSERT INTO contacts (user_id, contact_id, chat_id) VALUES (low, high, chat), (high, low, chat)
         ON CONFLICT DO NOTHING;
 END
@@ -216,6 +223,8 @@ BEGIN
         DELETE FROM contacts c WHERE c.user_id = asked.low AND c.contact_id = asked.high;
         status := CASE WHEN FOUND THEN 'OK' ELSE 'NO_SUCH_CONTACT' END;
         DELETE FROM contacts c WHERE c.user_id = asked.high AND c.contact_id = asked.low;
+        UPDATE members m SET contact_id = NULL FROM chats h
+        WHERE h.low_id = asked.low AND h.high_id = asked.high AND h.kind = 'direct' AND m.chat_id = h.id;
         RETURN NEXT;
     END LOOP;
 END

@@ -35,17 +35,19 @@ BEGIN
         SELECT FROM messages r WHERE r.sender_id = senders[1] AND r.client_id = client_ids[1]))
     THEN
         UPDATE chats c
-        SET last_seq = c.last_seq + 1, last_message_at = greatest(clock_timestamp(), c.last_message_at),
-            last_id = ids[1], last_sender_id = senders[1], last_client_id = client_ids[1],
-            last_content = CASE WHEN char_length(contents[1]) <= 300 THEN contents[1] END
+        SET last_seq = c.last_seq + 1, last_message_at = greatest(clock_timestamp(), c.last_message_at)
         FROM contacts t
         WHERE t.user_id = senders[1] AND t.contact_id = receivers[1] AND c.id = t.chat_id
         RETURNING c.id, c.last_seq, c.last_message_at INTO chat_id, seq, created_at;
         IF FOUND THEN
             INSERT INTO messages (chat_id, seq, id, sender_id, created_at, content, client_id)
             VALUES (chat_id, seq, ids[1], senders[1], created_at, contents[1], client_ids[1]);
-            UPDATE members m SET own_after_read = m.own_after_read + 1
-            WHERE m.chat_id = message_append.chat_id AND m.user_id = senders[1];
+            UPDATE members m
+            SET own_after_read = m.own_after_read + CASE m.user_id WHEN senders[1] THEN 1 ELSE 0 END,
+                last_seq = message_append.seq, last_message_at = message_append.created_at, last_id = ids[1],
+                last_sender_id = senders[1], last_client_id = client_ids[1],
+                last_content = CASE WHEN char_length(contents[1]) <= 300 THEN contents[1] END, last_is_seen = false
+            WHERE m.chat_id = message_append.chat_id;
 
             low := least(senders[1], receivers[1]);
             high := greatest(senders[1], receivers[1]);
@@ -92,13 +94,12 @@ BEGIN
         -- 2. The chats are locked and counted up in the order of their ids, and the messages written.
         WITH counted AS (
             UPDATE chats c
-            SET last_seq = c.last_seq + d.messages, last_message_at = greatest(clock_timestamp(), c.last_message_at),
-                last_id = w_id[d.last], last_sender_id = w_sender[d.last], last_client_id = client_ids[w_ord[d.last]],
-                last_content = CASE WHEN char_length(contents[w_ord[d.last]]) <= 300 THEN contents[w_ord[d.last]] END
-            FROM (SELECT q.chat, min(q.k) AS first, max(q.k) AS last, count(*) AS messages
+            SET last_seq = c.last_seq + d.messages, last_message_at = greatest(clock_timestamp(), c.last_message_at)
+            FROM (SELECT q.chat, min(q.k) AS first, count(*) AS messages
                   FROM unnest(w_chat) WITH ORDINALITY q (chat, k) GROUP BY q.chat ORDER BY q.chat) d
             WHERE c.id = d.chat
-            RETURNING d.first, d.messages, c.last_seq - d.messages AS before, c.last_message_at AS at
+            RETURNING c.id AS chat, d.first, d.messages, c.last_seq, c.last_seq - d.messages AS before,
+                      c.last_message_at AS at
         ),
         placed AS (
             SELECT d.first + n.nth AS k, d.before + n.nth + 1 AS seq, d.at
@@ -109,11 +110,19 @@ BEGIN
             SELECT w_chat[p.k], p.seq, w_id[p.k], w_sender[p.k], p.at, contents[w_ord[p.k]], client_ids[w_ord[p.k]]
             FROM placed p
         ),
-        own AS (
-            UPDATE members m SET own_after_read = m.own_after_read + d.messages
-            FROM (SELECT q.chat, q.sender, count(*) AS messages FROM unnest(w_chat, w_sender) q (chat, sender)
-                  GROUP BY q.chat, q.sender ORDER BY q.chat, q.sender) d
-            WHERE m.chat_id = d.chat AND m.user_id = d.sender
+        noted AS (
+            -- Of a group, only the senders' own counts: its newest message is not repeated.
+            UPDATE members m
+            SET own_after_read = m.own_after_read + d.own, last_seq = c.last_seq, last_message_at = c.at,
+                last_id = w_id[d.last], last_sender_id = w_sender[d.last], last_client_id = client_ids[w_ord[d.last]],
+                last_content = CASE WHEN char_length(contents[w_ord[d.last]]) <= 300 THEN contents[w_ord[d.last]] END,
+                last_is_seen = false
+            FROM (SELECT q.chat, u.member, count(*) FILTER (WHERE u.member = q.sender) AS own, max(q.k) AS last
+                  FROM unnest(w_chat, w_sender, w_receiver) WITH ORDINALITY q (chat, sender, receiver, k),
+                       unnest(ARRAY[q.sender, q.receiver]) u (member)
+                  GROUP BY q.chat, u.member ORDER BY q.chat, u.member) d
+            JOIN counted c ON c.chat = d.chat
+            WHERE m.chat_id = d.chat AND m.user_id = d.member
         )
         SELECT array_agg(p.seq ORDER BY p.k), array_agg(p.at ORDER BY p.k) INTO w_seq, w_at FROM placed p;
 
@@ -228,6 +237,8 @@ BEGIN
                     AND g.seq > was_read AND g.seq <= asked.seq)
                 WHERE m.chat_id = asked.chat_id AND m.user_id = asked.reader;
                 UPDATE chats c SET seen_seq = asked.seq WHERE c.id = asked.chat_id AND c.seen_seq < asked.seq;
+                UPDATE members m SET last_is_seen = true
+                WHERE m.chat_id = asked.chat_id AND m.last_seq <= asked.seq AND m.last_sender_id <> asked.reader;
                 told := ARRAY[asked.sender_id, asked.reader];
                 news := format('{"messageId":"%s","userId":"%s","readerId":"%s","chatId":"%s","seq":%s}',
                                asked.message_id, asked.reader, asked.reader, asked.chat_id, asked.seq);

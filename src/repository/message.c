@@ -38,23 +38,21 @@ const struct db_statement STATEMENT_MESSAGE_LIST = {
     " LEFT JOIN LATERAL (SELECT g.* FROM messages g WHERE g.chat_id = r.chat_id AND g.seq BETWEEN r.low AND r.high"
     "  ORDER BY g.seq) m ON true"};
 
-/* The newest message lies with its chat, unless it is long: only then it is looked for. */
+/* The newest message lies with its members, unless it is long: only then it is looked for. */
 const struct db_statement STATEMENT_CHAT_LIST = {
     "chat_list", "uibzu",
     "SELECT q.ord, l.*, coalesce(l.last_content, (SELECT m.content FROM messages m"
-    "  WHERE m.chat_id = l.id AND m.seq = l.last_seq))"
+    "  WHERE m.chat_id = l.chat_id AND m.seq = l.last_seq))"
     " FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::timestamptz[], $5::uuid[])"
     "  WITH ORDINALITY q (reader, max, is_behind, at, chat, ord)"
     " CROSS JOIN LATERAL ("
-    "  SELECT c.id, c.last_seq - o.read_seq - o.own_after_read AS unread, u.id AS peer, u.username, u.last_seen_at,"
-    "   c.last_seq, c.last_id, c.last_sender_id, c.last_client_id, c.last_message_at, c.seen_seq >= c.last_seq AS seen,"
-    "   c.last_content"
-    "  FROM contacts t JOIN chats c ON c.id = t.chat_id JOIN members o ON o.chat_id = c.id AND o.user_id = q.reader"
-    "  JOIN users u ON u.id = t.contact_id"
-    "  WHERE t.user_id = q.reader AND (NOT q.is_behind"
-    "   OR coalesce(c.last_message_at, '-infinity') < coalesce(q.at, '-infinity')"
-    "   OR (coalesce(c.last_message_at, '-infinity') = coalesce(q.at, '-infinity') AND c.id < q.chat))"
-    "  ORDER BY c.last_message_at DESC NULLS LAST, c.id DESC LIMIT q.max"
+    "  SELECT o.chat_id, o.last_seq - o.read_seq - o.own_after_read AS unread, u.id AS peer, u.username, u.last_seen_at,"
+    "   o.last_seq, o.last_id, o.last_sender_id, o.last_client_id, o.last_message_at, o.last_is_seen, o.last_content"
+    "  FROM members o JOIN users u ON u.id = o.contact_id"
+    "  WHERE o.user_id = q.reader AND (NOT q.is_behind"
+    "   OR coalesce(o.last_message_at, '-infinity') < coalesce(q.at, '-infinity')"
+    "   OR (coalesce(o.last_message_at, '-infinity') = coalesce(q.at, '-infinity') AND o.chat_id < q.chat))"
+    "  ORDER BY o.last_message_at DESC NULLS LAST, o.chat_id DESC LIMIT q.max"
     " ) l"};
 
 static struct db_value optional_uuid(struct uuid id)

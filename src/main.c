@@ -174,6 +174,7 @@ static bool create_worker(struct program *program, int index)
     if (services->hub == NULL || services->db == NULL || services->append == NULL) {
         return false;
     }
+    services->announcer = announcer_create(services);
     worker->presence = presence_watch(program->presence, services->loop, services->hub, announce_presence, services);
     *server_worker =
         (struct server_worker){.loop = services->loop,
@@ -184,7 +185,8 @@ static bool create_worker(struct program *program, int index)
                                .on_stop = on_stop,
                                .count_open = count_sockets};
     worker->sockets = create_sockets(program, index);
-    return worker->presence != NULL && server_worker->http.tokens != NULL && worker->sockets != NULL;
+    return services->announcer != NULL && worker->presence != NULL && server_worker->http.tokens != NULL &&
+           worker->sockets != NULL;
 }
 
 static bool create_workers(struct program *program)
@@ -224,6 +226,7 @@ static void destroy_workers(struct program *program)
     node_destroy(program->node);
     for (int i = 0; i < program->count && program->workers != NULL; i++) {
         presence_unwatch(program->workers[i].presence);
+        announcer_destroy(program->workers[i].services.announcer);
         hub_destroy(program->workers[i].services.hub);
         token_cache_destroy(program->server_workers[i].http.tokens);
     }

@@ -4,6 +4,11 @@
 
 #include "service/services.h"
 
+/* What one worker has to announce, and waits for its turn. Lives on the loop of `services`; destroyed after it has
+ * ended and its database has gone. NULL without memory, and NULL is fine. */
+struct announcer *announcer_create(struct services *services);
+void announcer_destroy(struct announcer *announcer);
+
 /* The user has come to this node or left it: the other nodes are told, and, unless one of them holds him too, his
  * contacts (user-online; user-offline, and when), and a going is noted in the database. A presence_on_change: `data` is
  * the worker's struct services. */

@@ -10,6 +10,7 @@
 #include "realtime/presence.h"
 #include "util/config.h"
 
+struct announcer;
 struct db;
 struct node;
 
@@ -23,6 +24,7 @@ struct services {
     struct hub *append_hub;          /* of the worker on whose thread `append` lives: its commits are published here */
     struct presence *presence;
     struct node *node; /* of the process */
+    struct announcer *announcer;
     struct password_pool *passwords;
     const struct token_key *token_key;
     const struct config *config;

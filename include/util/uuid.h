@@ -33,13 +33,17 @@ static inline bool uuid_is_nil(struct uuid uuid)
     return uuid_equals(uuid, (struct uuid){{0}});
 }
 
-/* A hash for tables in memory: the random tail of the UUID. */
+/* A hash for tables in memory, all of whose bits depend on all of the UUID's: ids made by others may differ anywhere.
+ * (The mixing is MurmurHash3's finalizer.) */
 static inline uint64_t uuid_hash(struct uuid uuid)
 {
     uint64_t head, tail;
     memcpy(&head, uuid.bytes, 8);
     memcpy(&tail, uuid.bytes + 8, 8);
-    return (head ^ tail) * 0x9e3779b97f4a7c15ull;
+    uint64_t hash = head * 0x9e3779b97f4a7c15u ^ tail;
+    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdu;
+    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53u;
+    return hash ^ hash >> 33;
 }
 
 #endif

@@ -1,11 +1,16 @@
 #include "service/announce.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "render.h"
 #include "service/node.h"
 #include "work.h"
+
+/* A crowd that comes or goes at once must leave the database to the requests: only so many are announced at a time, and
+ * the others wait here. */
+enum { UNDER_WAY_MAX = 128, RETRY_MS = 1000 };
 
 static int64_t now_us(void)
 {
@@ -15,11 +20,6 @@ static int64_t now_us(void)
 }
 
 /* --- coming and going --- */
-
-static void ignore(void *data, const struct outcome *outcome)
-{
-    (void)data, (void)outcome;
-}
 
 /* Only contacts that are here themselves need to hear of it. */
 static void publish_to_contacts(struct work *work, const struct db_rows *rows, struct slice event)
@@ -58,30 +58,137 @@ static struct outcome finish_going(struct work *work, const struct db_rows *rows
     return (struct outcome){.status = STATUS_OK};
 }
 
-static void announce_coming(struct services *services, struct uuid user_id)
+static void start_coming(struct work *work)
 {
-    struct work *work = work_create(services, &(struct actor){.id = user_id, .username = ""}, ignore, NULL);
-    if (work != NULL) {
-        buffer_append_text(&work->json, "{\"userId\":");
-        json_uuid(&work->json, user_id);
-        buffer_append_char(&work->json, '}');
-        contact_list_ids(&work->call, user_id);
-        work_read(work, finish_coming);
+    buffer_append_text(&work->json, "{\"userId\":");
+    json_uuid(&work->json, work->actor.id);
+    buffer_append_char(&work->json, '}');
+    contact_list_ids(&work->call, work->actor.id);
+    work_read(work, finish_coming);
+}
+
+static void start_going(struct work *work, int64_t last_seen_us)
+{
+    buffer_append_text(&work->json, "{\"userId\":");
+    json_uuid(&work->json, work->actor.id);
+    buffer_append_text(&work->json, ",\"lastSeen\":");
+    json_time(&work->json, last_seen_us);
+    buffer_append_char(&work->json, '}');
+    contact_went_offline(&work->call, work->actor.id, last_seen_us);
+    work_read(work, finish_going);
+}
+
+/* --- one after the other --- */
+
+struct news {
+    struct uuid user_id;
+    int64_t last_seen_us; /* of a going; 0: a coming */
+};
+
+struct announcer {
+    struct services *services;
+    struct news *waiting; /* owned; a ring */
+    size_t first, count, capacity;
+    int under_way;
+    struct timer pause; /* while the database is away */
+};
+
+static bool make_room(struct announcer *announcer)
+{
+    if (announcer->count < announcer->capacity) {
+        return true;
+    }
+    size_t capacity = announcer->capacity > 0 ? 2 * announcer->capacity : 64;
+    struct news *larger = malloc(capacity * sizeof *larger);
+    if (larger == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < announcer->count; i++) {
+        larger[i] = announcer->waiting[(announcer->first + i) % announcer->capacity];
+    }
+    free(announcer->waiting);
+    announcer->waiting = larger;
+    announcer->first = 0;
+    announcer->capacity = capacity;
+    return true;
+}
+
+static void pump(struct announcer *announcer);
+
+/* News that the database did not hear is told again after a pause. */
+struct telling {
+    struct announcer *announcer;
+    struct news news;
+};
+
+static void push(struct announcer *announcer, const struct news *news)
+{
+    if (make_room(announcer)) {
+        announcer->waiting[(announcer->first + announcer->count++) % announcer->capacity] = *news;
     }
 }
 
-static void announce_going(struct services *services, struct uuid user_id)
+static void on_told(void *data, const struct outcome *outcome)
 {
-    struct work *work = work_create(services, &(struct actor){.id = user_id, .username = ""}, ignore, NULL);
-    if (work != NULL) {
-        int64_t last_seen_us = now_us() - (int64_t)services->config->presence_grace_ms * 1000;
-        buffer_append_text(&work->json, "{\"userId\":");
-        json_uuid(&work->json, user_id);
-        buffer_append_text(&work->json, ",\"lastSeen\":");
-        json_time(&work->json, last_seen_us);
-        buffer_append_char(&work->json, '}');
-        contact_went_offline(&work->call, user_id, last_seen_us);
-        work_read(work, finish_going);
+    struct telling *telling = data;
+    struct announcer *announcer = telling->announcer;
+    announcer->under_way--;
+    if (outcome->status == STATUS_UNAVAILABLE) {
+        push(announcer, &telling->news);
+        loop_timer_start(announcer->services->loop, &announcer->pause, RETRY_MS);
+    } else {
+        pump(announcer);
+    }
+    free(telling);
+}
+
+static void tell(struct announcer *announcer, const struct news *news)
+{
+    struct telling *telling = malloc(sizeof *telling);
+    if (telling == NULL) {
+        return;
+    }
+    *telling = (struct telling){announcer, *news};
+    announcer->under_way++;
+    struct actor actor = {.id = news->user_id, .username = ""};
+    struct work *work = work_create(announcer->services, &actor, on_told, telling);
+    if (work != NULL && news->last_seen_us == 0) {
+        start_coming(work);
+    } else if (work != NULL) {
+        start_going(work, news->last_seen_us);
+    }
+}
+
+static void pump(struct announcer *announcer)
+{
+    while (announcer->count > 0 && announcer->under_way < UNDER_WAY_MAX) {
+        struct news news = announcer->waiting[announcer->first];
+        announcer->first = (announcer->first + 1) % announcer->capacity;
+        announcer->count--;
+        tell(announcer, &news);
+    }
+}
+
+static void on_pause_over(struct timer *timer)
+{
+    pump((struct announcer *)((char *)timer - offsetof(struct announcer, pause)));
+}
+
+struct announcer *announcer_create(struct services *services)
+{
+    struct announcer *announcer = calloc(1, sizeof *announcer);
+    if (announcer != NULL) {
+        announcer->services = services;
+        announcer->pause.on_fire = on_pause_over;
+    }
+    return announcer;
+}
+
+void announcer_destroy(struct announcer *announcer)
+{
+    if (announcer != NULL) {
+        free(announcer->waiting);
+        free(announcer);
     }
 }
 
@@ -90,7 +197,9 @@ void announce_presence(void *data, struct uuid user_id, bool is_here, bool is_el
     struct services *services = data;
     node_note_user(services->node, user_id);
     if (!is_elsewhere) {
-        (is_here ? announce_coming : announce_going)(services, user_id);
+        int64_t last_seen_us = is_here ? 0 : now_us() - (int64_t)services->config->presence_grace_ms * 1000;
+        push(services->announcer, &(struct news){user_id, last_seen_us});
+        pump(services->announcer);
     }
 }
 

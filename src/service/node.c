@@ -17,7 +17,7 @@
  * sessions look at their logs: what was published before the other knew of him may have been told to nobody. While no
  * other node is known, nothing is said on the bus at all. */
 
-enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 200 };
+enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 200, BATCH_MAX = 256 };
 
 struct node {
     struct services *services;
@@ -26,6 +26,7 @@ struct node {
     bool has_peers;
     struct timer round;
     bool has_been_known; /* its lease was taken once */
+    bool must_write_all; /* something was not written */
     struct uuid *dirty;  /* users whose row in the database may be out of date; owned */
     int dirty_count, dirty_capacity;
     int writing;         /* rows on their way */
@@ -46,8 +47,8 @@ static void write_dirty(struct node *node);
 
 static void on_written(void *data, const struct outcome *outcome)
 {
-    (void)outcome; /* what was not written is seen at the next comparison */
     struct node *node = data;
+    node->must_write_all = node->must_write_all || outcome->status != STATUS_OK;
     if (--node->writing == 0) {
         write_dirty(node);
     }
@@ -64,25 +65,25 @@ static bool is_here(struct node *node, struct uuid user_id)
     return presence_is_here(node->services->presence, user_id);
 }
 
+/* The last of them, a bounded number, so that a crowd that comes or goes leaves the database to the requests. */
 static void write_dirty(struct node *node)
 {
-    if (node->writing > 0) {
+    if (node->writing > 0 || node->dirty_count == 0) {
         return;
     }
-    int count = node->dirty_count;
-    node->dirty_count = 0;
-    node->writing = count > 0 ? 1 : 0; /* until all are sent */
+    int count = node->dirty_count < BATCH_MAX ? node->dirty_count : BATCH_MAX;
+    node->dirty_count -= count;
+    node->writing = 1; /* until all are sent */
     for (int i = 0; i < count; i++) {
+        struct uuid user_id = node->dirty[node->dirty_count + i];
+        node->writing++;
         struct work *work = work_create(node->services, &NOBODY, on_written, node);
         if (work != NULL) {
-            node->writing++;
-            (is_here(node, node->dirty[i]) ? node_hold : node_release)(&work->call, node->id, node->dirty[i]);
+            (is_here(node, user_id) ? node_hold : node_release)(&work->call, node->id, user_id);
             work_read(work, finish);
         }
     }
-    if (count > 0) {
-        on_written(node, NULL);
-    }
+    on_written(node, &(struct outcome){.status = STATUS_OK});
 }
 
 static void mark_dirty(struct node *node, struct uuid user_id)
@@ -266,9 +267,10 @@ static void mark_local(void *data, struct uuid user_id)
     mark_dirty(data, user_id);
 }
 
-/* PostgreSQL has lost it, or somebody has buried this node while it did not move. */
+/* PostgreSQL has lost it, or somebody has buried this node while it did not move, or a write failed. */
 static void write_all(struct node *node)
 {
+    node->must_write_all = false;
     presence_for_each_local(node->services->presence, mark_local, node);
     write_dirty(node);
     say_hello(node);
@@ -294,7 +296,8 @@ static struct outcome finish_bury(struct work *work, const struct db_rows *rows)
 static struct outcome finish_renew(struct work *work, const struct db_rows *rows)
 {
     struct node *node = work->data;
-    if (db_rows_count(rows) == 1 && node_decode_is_new(rows) && node->has_been_known) {
+    bool is_forgotten = db_rows_count(rows) == 1 && node_decode_is_new(rows) && node->has_been_known;
+    if (is_forgotten || node->must_write_all) {
         write_all(node);
     }
     node->has_been_known = true;

@@ -175,7 +175,7 @@ static bool create_worker(struct program *program, int index)
         return false;
     }
     services->announcer = announcer_create(services);
-    worker->presence = presence_watch(program->presence, services->loop, services->hub, announce_presence, services);
+    worker->presence = presence_watch(program->presence, services->loop, services->hub, node_on_presence, services);
     *server_worker =
         (struct server_worker){.loop = services->loop,
                                .http = {.site = &program->site,

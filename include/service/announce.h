@@ -9,10 +9,9 @@
 struct announcer *announcer_create(struct services *services);
 void announcer_destroy(struct announcer *announcer);
 
-/* The user has come to this node or left it: the other nodes are told, and, unless one of them holds him too, his
- * contacts (user-online; user-offline, and when), and a going is noted in the database. A presence_on_change: `data` is
- * the worker's struct services. */
-void announce_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere);
+/* The user has come online (user-online) or gone (user-offline, and when): his contacts are told, and a going is noted
+ * in the database. On the worker's thread. */
+void announce_presence(struct services *services, struct uuid user_id, bool is_online);
 
 /* Tells the receiver that the actor types (typing), or has stopped (stop_typing). STATUS_FORBIDDEN: not a contact. */
 void announce_typing(struct services *services, const struct actor *actor, struct uuid receiver_id, bool is_typing,

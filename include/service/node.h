@@ -12,7 +12,8 @@ void node_stop(struct node *node);
 /* After the loops have been destroyed. NULL is fine. */
 void node_destroy(struct node *node);
 
-/* The user has come to this node or has left it: the other nodes are told. Any thread. */
-void node_note_user(struct node *node, struct uuid user_id);
+/* A presence_on_change, `data` being a worker's struct services: the user has come to this node or left it. The other
+ * nodes are told, and, unless one of them holds him too, his contacts. On the worker's thread. */
+void node_on_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere);
 
 #endif

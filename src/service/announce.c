@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "render.h"
-#include "service/node.h"
 #include "work.h"
 
 /* A crowd that comes or goes at once must leave the database to the requests: only so many are announced at a time, and
@@ -192,15 +191,11 @@ void announcer_destroy(struct announcer *announcer)
     }
 }
 
-void announce_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere)
+void announce_presence(struct services *services, struct uuid user_id, bool is_online)
 {
-    struct services *services = data;
-    node_note_user(services->node, user_id);
-    if (!is_elsewhere) {
-        int64_t last_seen_us = is_here ? 0 : now_us() - (int64_t)services->config->presence_grace_ms * 1000;
-        push(services->announcer, &(struct news){user_id, last_seen_us});
-        pump(services->announcer);
-    }
+    int64_t last_seen_us = is_online ? 0 : now_us() - (int64_t)services->config->presence_grace_ms * 1000;
+    push(services->announcer, &(struct news){user_id, last_seen_us});
+    pump(services->announcer);
 }
 
 /* --- typing --- */

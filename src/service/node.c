@@ -121,12 +121,16 @@ static void on_note(struct loop_task *task)
     free(note);
 }
 
-void node_note_user(struct node *node, struct uuid user_id)
+void node_on_presence(void *data, struct uuid user_id, bool is_here_now, bool is_elsewhere)
 {
+    struct services *services = data;
     struct note *note = malloc(sizeof *note);
     if (note != NULL) {
-        *note = (struct note){{.run = on_note}, node, user_id};
-        loop_post(node->services->loop, &note->task);
+        *note = (struct note){{.run = on_note}, services->node, user_id};
+        loop_post(services->node->services->loop, &note->task);
+    }
+    if (!is_elsewhere) {
+        announce_presence(services, user_id, is_here_now);
     }
 }
 
@@ -287,7 +291,7 @@ static struct outcome finish_bury(struct work *work, const struct db_rows *rows)
             bus_tell(node->bus, BUS_NEWS_GONE, held.node_id, node->id);
         }
         if (!uuid_is_nil(held.user_id) && !presence_is_online(node->services->presence, held.user_id)) {
-            announce_presence(node->services, held.user_id, false, false);
+            announce_presence(node->services, held.user_id, false);
         }
     }
     return (struct outcome){.status = STATUS_OK};

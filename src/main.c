@@ -115,6 +115,11 @@ static struct db *connect_database(const struct program *program, struct loop *l
                                                 .schema_version = STONECHAT_SCHEMA_VERSION});
 }
 
+static void find_peer(void *data, int node, sio_on_peer *on_found, void *found_data)
+{
+    node_find_peer(data, node, on_found, found_data);
+}
+
 static struct sio_server *create_sockets(struct program *program, int index)
 {
     const struct config *config = &program->config;
@@ -131,6 +136,8 @@ static struct sio_server *create_sockets(struct program *program, int index)
                                                    .max_payload_bytes = (uint32_t)config->max_payload_bytes,
                                                    .send_queue_max_bytes = (uint32_t)config->send_queue_max_bytes,
                                                    .namespaces = CLIENT_NAMESPACES,
+                                                   .find_peer = find_peer,
+                                                   .find_peer_data = &worker->services,
                                                    .context = &worker->clients});
 }
 
@@ -196,13 +203,23 @@ static bool create_workers(struct program *program)
             return false;
         }
     }
-    program->node = node_start(&program->workers[0].services);
+    program->call_supervisor = calls_supervise(&program->workers[0].services);
+    program->pruning = pruning_start(&program->workers[0].services);
+    return program->call_supervisor != NULL && program->pruning != NULL;
+}
+
+static bool start_node(struct program *program)
+{
+    char url[SERVER_URL_LENGTH];
+    server_url(program->server, url);
+    const char *advertised = program->config.advertise_url;
+    program->node = node_start(&(struct node_options){.services = &program->workers[0].services,
+                                                      .address = advertised != NULL ? advertised : url,
+                                                      .sockets = program->socket_group});
     for (int i = 0; i < program->count; i++) {
         program->workers[i].services.node = program->node;
     }
-    program->call_supervisor = calls_supervise(&program->workers[0].services);
-    program->pruning = pruning_start(&program->workers[0].services);
-    return program->node != NULL && program->call_supervisor != NULL && program->pruning != NULL;
+    return program->node != NULL;
 }
 
 /* The loops have ended: first whoever waits is told, then what they stood on goes. */
@@ -289,7 +306,7 @@ static bool run(struct program *program)
                                                              .request_timeout_s = config->request_timeout_seconds,
                                                              .drain_s = config->drain_seconds},
                                     program->server_workers, program->count);
-    if (program->server == NULL) {
+    if (program->server == NULL || !start_node(program)) {
         return false;
     }
     log_write(LOG_INFO, "listening", LOG_STR("version", STONECHAT_VERSION), LOG_STR("host", config->host),

@@ -68,4 +68,18 @@ void http_request_on_leave(struct http_request *request, void (*on_leave)(void *
 bool http_request_upgrade(struct http_request *request, const char *protocol,
                           void (*on_upgrade)(struct stream *stream, void *data), void *data);
 
+struct http_forward_options {
+    const char *url;                        /* of the server alone: http:// or https://, host, port */
+    const char *header_name, *header_value; /* goes with it, so that the other server knows */
+    uint64_t timeout_ms;                    /* for the reply, once connected */
+    size_t max_reply_bytes;
+    /* There is no reply to be had: gives one. */
+    void (*on_failure)(struct http_request *request);
+};
+
+/* Has another server of ours answer the request, which was not answered yet: by HTTP/1.1, with its path, body, and the
+ * headers that say who asks; X-Forwarded-For names the client. A WebSocket upgrade becomes a tunnel, which lasts until
+ * one side ends. When the client leaves, so do we there, unless it posted something. `options` may go at once. */
+void http_request_forward(struct http_request *request, const struct http_forward_options *options);
+
 #endif

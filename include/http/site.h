@@ -7,6 +7,7 @@
 #include "http/exchange.h"
 #include "http/request.h"
 
+struct forward;
 struct http_worker;
 
 /* A path, or a prefix that ends with '/', whose requests are not exchanges: sockets, files, streams. */
@@ -28,7 +29,13 @@ struct http_worker {
     struct loop *loop;
     struct token_cache *tokens; /* NULL where no route needs a token */
     void *context;              /* exchange->context */
+    /* private */
+    struct forward *forwards; /* requests that other servers answer */
+    bool is_stopping;
 };
+
+/* Ends what is forwarded, WebSockets too, and forwards nothing any more. On the worker's thread. */
+void http_worker_stop_forwarding(struct http_worker *worker);
 
 /* Is this Origin header's value allowed? */
 bool http_site_allows_origin(const struct http_site *site, struct slice origin);

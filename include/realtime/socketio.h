@@ -3,7 +3,8 @@
  * https://socket.io/docs/v4/socket-io-protocol/ and https://socket.io/docs/v4/engine-io-protocol/
  *
  * Threads: one sio_server a worker, all of one sio_group. A session lives on the worker that opened it; requests for it
- * that land on another worker are handed over inside. Everything else belongs to the session's thread. */
+ * that land on another worker are handed over inside, and those that land on another node are forwarded by HTTP.
+ * Everything else belongs to the session's thread. */
 #ifndef STONECHAT_REALTIME_SOCKETIO_H
 #define STONECHAT_REALTIME_SOCKETIO_H
 
@@ -50,6 +51,11 @@ struct sio_namespace {
     void (*on_drain)(struct sio_socket *socket);
 };
 
+/* Where is the node of this number? `on_found` is called once, on the same thread, perhaps inside: with the node's URL,
+ * or NULL when it is not known. */
+typedef void sio_on_peer(void *found_data, const char *url);
+typedef void sio_find_peer(void *data, int node, sio_on_peer *on_found, void *found_data);
+
 struct sio_options {
     const char *path; /* "/socket.io/" */
     uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms;
@@ -62,12 +68,17 @@ struct sio_options {
     void (*on_raw_message)(struct sio_socket *socket, struct slice message, bool is_binary);
     /* May be NULL: is this request's Origin header allowed? */
     bool (*is_origin_allowed)(struct slice origin);
+    sio_find_peer *find_peer; /* NULL: there are no other nodes */
+    void *find_peer_data;
     void *context; /* yours: sio_server_context */
 };
 
 /* What the servers of all workers share: who owns which session. `workers` loops, all of one process. */
 struct sio_group *sio_group_create(int workers);
 void sio_group_destroy(struct sio_group *group);
+/* The number (1 to 65535) of this node among those that may get requests for its sessions. Sessions opened before are
+ * found only by requests that come here. Any thread. */
+void sio_group_set_node(struct sio_group *group, int node);
 
 /* `options` is copied; what it points at must stay. On the loop's thread, or before it runs. */
 struct sio_server *sio_server_create(struct sio_group *group, int worker, struct loop *loop,

@@ -34,6 +34,10 @@ struct server *server_create(const struct server_options *options, struct server
 /* The port it listens on. */
 int server_port(const struct server *server);
 
+/* The address that it listens on, as a URL for others: for "everywhere" one of the machine's own. */
+enum { SERVER_URL_LENGTH = 256 };
+void server_url(const struct server *server, char out[SERVER_URL_LENGTH]);
+
 /* Runs the workers until SIGINT or SIGTERM, then stops: no new connections, sockets told to go, work under way
  * finished. True when all of it was done in time. The caller has blocked these signals in every thread. */
 bool server_run(struct server *server);

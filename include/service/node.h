@@ -5,8 +5,16 @@
 
 #include "service/services.h"
 
-/* Starts on the loop of the first worker's `services`. NULL without memory. */
-struct node *node_start(struct services *services);
+struct sio_group;
+
+struct node_options {
+    struct services *services; /* the first worker's: the node lives on its loop */
+    const char *address; /* where the other nodes reach this one: a URL of at most CONFIG_URL_MAX_LENGTH; copied */
+    struct sio_group *sockets; /* is told the node's number */
+};
+
+/* NULL without memory. */
+struct node *node_start(const struct node_options *options);
 /* The loops have ended: it leaves the bus. NULL is fine. */
 void node_stop(struct node *node);
 /* After the loops have been destroyed. NULL is fine. */
@@ -15,5 +23,14 @@ void node_destroy(struct node *node);
 /* A presence_on_change, `data` being a worker's struct services: the user has come to this node or left it. The other
  * nodes are told, and, unless one of them holds him too, his contacts. On the worker's thread. */
 void node_on_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere);
+
+/* Has it written itself down, so that the others know where it is? Any thread. */
+bool node_is_known(const struct node *node);
+
+/* `url` is NULL when there is no such node, or that cannot be told now; it lives inside the callback. */
+typedef void node_on_peer(void *data, const char *url);
+
+/* Where is the node of this number (0 to 65535)? On the thread of `services`, perhaps before it returns. */
+void node_find_peer(struct services *services, int number, node_on_peer *on_found, void *data);
 
 #endif

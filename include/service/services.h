@@ -30,7 +30,8 @@ struct services {
     const struct config *config;
 };
 
-/* Can all workers do their work: is the database there? Any thread, once all workers are made. */
+/* Can all workers do their work: is the database there, and the node written down in it? Any thread, once all workers
+ * are made. */
 bool services_are_ready(const struct services *services);
 
 /* Who asks. */

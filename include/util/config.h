@@ -14,14 +14,17 @@
 /* The status with which a program ends that was configured wrongly (EX_CONFIG of sysexits.h). */
 enum { CONFIG_EXIT_STATUS = 78 };
 
+enum { CONFIG_URL_MAX_LENGTH = 255 };
+
 enum stonechat_env { ENV_PRODUCTION, ENV_DEVELOPMENT, ENV_TEST };
 
 /* A field is named as its setting, in lower case. Strings belong to the struct; one that was not set is NULL. */
 struct config {
     /* the server */
     const char *host;
-    int port;    /* 0: the system chooses one */
-    int workers; /* config_load puts the number of cores in place of 0 */
+    int port;                  /* 0: the system chooses one */
+    const char *advertise_url; /* at most CONFIG_URL_MAX_LENGTH */
+    int workers;               /* config_load puts the number of cores in place of 0 */
     enum stonechat_env stonechat_env;
     char **allowed_origins; /* NULL-terminated */
     const char *tls_cert, *tls_key;

@@ -453,7 +453,7 @@ static void make_accept_key(struct slice key, char out[29])
     h2o_base64_encode(out, digest, sizeof digest, 0);
 }
 
-static bool is_websocket_upgrade(const struct http_request *request)
+bool http_request_is_websocket_upgrade(const struct http_request *request)
 {
     const h2o_req_t *raw = request->raw;
     struct slice upgrade = {raw->upgrade.base, raw->upgrade.len};
@@ -467,7 +467,7 @@ static bool is_websocket_upgrade(const struct http_request *request)
 bool http_request_upgrade(struct http_request *request, const char *protocol,
                           void (*on_upgrade)(struct stream *stream, void *data), void *data)
 {
-    if (http_request_is_done(request) || !is_websocket_upgrade(request)) {
+    if (http_request_is_done(request) || !http_request_is_websocket_upgrade(request)) {
         return false;
     }
     h2o_req_t *raw = request->raw;

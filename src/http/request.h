@@ -31,6 +31,9 @@ struct http_request {
 /* A request around libh2o's, with one reference for the caller. */
 struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *worker);
 
+/* Is it an opening handshake of RFC 6455, by HTTP/1.1? */
+bool http_request_is_websocket_upgrade(const struct http_request *request);
+
 /* Answers 503, if there was no reply yet, and ends the connection, which is by HTTP/1. */
 void http_request_cut(struct http_request *request);
 

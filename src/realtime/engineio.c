@@ -20,7 +20,7 @@ uint64_t eio_monotonic_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* --- ids: 15 bytes as 20 characters; two of them name the worker, 13 are random --- */
+/* --- ids: 15 bytes as 20 characters; two of them name the node, one its worker, 12 are random --- */
 
 static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -58,19 +58,25 @@ bool eio_sid_parse(const char *text, uint8_t ret_sid[15])
     return true;
 }
 
-int eio_sid_worker(const uint8_t sid[15])
+int eio_sid_node(const uint8_t sid[15])
 {
     return sid[0] << 8 | sid[1];
 }
 
-void eio_make_id(uint8_t bytes[15], int worker, char out[EIO_SID_LENGTH + 1])
+int eio_sid_worker(const uint8_t sid[15])
+{
+    return sid[2];
+}
+
+void eio_make_id(uint8_t bytes[15], int node, int worker, char out[EIO_SID_LENGTH + 1])
 {
     ssize_t length;
     do {
         length = getrandom(bytes, 15, 0);
     } while (length < 15);
-    bytes[0] = (uint8_t)(worker >> 8);
-    bytes[1] = (uint8_t)worker;
+    bytes[0] = (uint8_t)(node >> 8);
+    bytes[1] = (uint8_t)node;
+    bytes[2] = (uint8_t)worker;
     eio_sid_format(bytes, out);
 }
 
@@ -402,7 +408,7 @@ struct eio_session *eio_session_open(struct eio_server *server, struct stream *s
     session->handler = server->handler;
     session->work.run = on_work;
     session->heartbeat.on_fire = on_heartbeat;
-    eio_make_id(session->sid, server->worker, sid);
+    eio_make_id(session->sid, atomic_load(&server->group->node), server->worker, sid);
     if (!start_transport(session, stream) || !uuid_map_put(&server->sessions, key_of(session->sid), session)) {
         if (session->socket != NULL) {
             ws_connection_close_now(session->socket, WS_CLOSE_INTERNAL);
@@ -445,7 +451,7 @@ void eio_session_adopt(struct eio_session *session, struct ws_connection *socket
 
 struct eio_group *eio_group_create(int workers)
 {
-    assert(workers > 0 && workers <= UINT16_MAX + 1);
+    assert(workers > 0 && workers <= UINT8_MAX + 1);
     struct eio_group *group = calloc(1, sizeof *group + (size_t)workers * sizeof group->servers[0]);
     if (group != NULL) {
         atomic_init(&group->references, 1);
@@ -470,6 +476,12 @@ void eio_group_unref(struct eio_group *group)
 void eio_group_destroy(struct eio_group *group)
 {
     eio_group_unref(group);
+}
+
+void eio_group_set_node(struct eio_group *group, int node)
+{
+    assert(node > 0 && node <= UINT16_MAX);
+    atomic_store(&group->node, node);
 }
 
 struct eio_server *eio_server_create(struct eio_group *group, int worker, struct loop *loop,

@@ -1,8 +1,8 @@
 /* Engine.IO 4: sessions that carry messages by HTTP long-polling or by WebSocket, move from one to the other, and are
  * kept alive by pings. What the messages mean is the handler's. https://socket.io/docs/v4/engine-io-protocol/
  *
- * A session lives on one worker's thread, which its id names. It is freed at the end of a loop turn, never inside a
- * call of its own. */
+ * A session lives on one worker's thread of one node, which its id names. It is freed at the end of a loop turn, never
+ * inside a call of its own. */
 #ifndef STONECHAT_REALTIME_ENGINEIO_H
 #define STONECHAT_REALTIME_ENGINEIO_H
 
@@ -12,6 +12,7 @@
 #include "frame.h"
 #include "http/request.h"
 #include "loop/loop.h"
+#include "realtime/socketio.h"
 #include "util/slice.h"
 #include "util/uuid_map.h"
 #include "ws_connection.h"
@@ -50,6 +51,8 @@ struct eio_options {
     uint32_t send_queue_max_bytes;
     uint32_t polling_hold_ms; /* 0: a poll is held for as long as it takes */
     bool (*is_origin_allowed)(struct slice origin);
+    sio_find_peer *find_peer; /* NULL: there are no other nodes */
+    void *find_peer_data;
 };
 
 /* A session's side of HTTP long-polling; gone once it has moved to a WebSocket. */
@@ -86,6 +89,7 @@ struct eio_session {
 
 struct eio_group *eio_group_create(int workers);
 void eio_group_destroy(struct eio_group *group);
+void eio_group_set_node(struct eio_group *group, int node);
 
 struct eio_server *eio_server_create(struct eio_group *group, int worker, struct loop *loop,
                                      const struct eio_options *options, const struct eio_handler *handler, void *owner);
@@ -97,7 +101,7 @@ int eio_server_session_count(const struct eio_server *server);
 void eio_server_handle(struct eio_server *server, struct http_request *http);
 
 /* Random bits as text: EIO_SID_LENGTH characters and a terminator. `bytes` get what was drawn. */
-void eio_make_id(uint8_t bytes[15], int worker, char out[EIO_SID_LENGTH + 1]);
+void eio_make_id(uint8_t bytes[15], int node, int worker, char out[EIO_SID_LENGTH + 1]);
 
 /* --- sessions --- */
 

@@ -1,5 +1,5 @@
 /* Between the files of engineio: sessions (engineio.c), polling (engineio_polling.c), and the requests that come for
- * them (engineio_request.c, engineio_upgrade.c). */
+ * them (engineio_request.c, engineio_upgrade.c) or for another node's (engineio_forward.c). */
 #ifndef STONECHAT_REALTIME_ENGINEIO_PRIVATE_H
 #define STONECHAT_REALTIME_ENGINEIO_PRIVATE_H
 
@@ -10,6 +10,7 @@
  * late, after the end, finds no server rather than freed memory. */
 struct eio_group {
     atomic_int references;
+    atomic_int node; /* this node's number; 0 while it has none */
     int workers;
     _Atomic(struct eio_server *) servers[];
 };
@@ -53,6 +54,7 @@ void eio_session_on_bytes(struct eio_session *session, struct slice bytes);
 void eio_session_adopt(struct eio_session *session, struct ws_connection *socket);
 void eio_sid_format(const uint8_t sid[15], char out[EIO_SID_LENGTH + 1]);
 bool eio_sid_parse(const char *text, uint8_t ret_sid[15]);
+int eio_sid_node(const uint8_t sid[15]);
 int eio_sid_worker(const uint8_t sid[15]);
 
 /* --- requests (engineio_request.c) --- */
@@ -65,6 +67,9 @@ enum eio_error {
     EIO_ERROR_FORBIDDEN,
     EIO_ERROR_PROTOCOL_VERSION,
 };
+
+/* Answers a request at once, unless its client has left. */
+void eio_reply_error(struct http_request *http, enum eio_error error);
 
 enum eio_request_type { EIO_REQUEST_POLL, EIO_REQUEST_POST, EIO_REQUEST_UPGRADE };
 
@@ -107,6 +112,11 @@ void eio_poll_left(struct eio_request *request);
 void eio_probe_start(struct eio_server *server, const uint8_t sid[15], struct stream *stream);
 void eio_probe_cancel(struct eio_session *session, enum ws_close_code code);
 bool eio_probe_is_accepted(const struct eio_probe *probe);
+
+/* --- for other nodes (engineio_forward.c) --- */
+
+/* A request for a session of another node: has that one answer it, or answers that there is no such session. */
+void eio_forward(struct eio_server *server, struct http_request *http, int node);
 
 /* --- polling (engineio_polling.c) --- */
 

@@ -4,7 +4,8 @@
 #include "engineio_private.h"
 
 /* The way of a request. It is checked where it arrives; a handshake is served there. What names a session goes to the
- * thread of the session, by a task if that is another one, and the answer comes back the same way. */
+ * thread of the session, by a task if that is another one, and the answer comes back the same way; or to the session's
+ * node, if that is another one. */
 
 static const struct {
     int http_status;
@@ -28,7 +29,7 @@ static void reply(struct http_request *http, int http_status, const char *conten
     }
 }
 
-static void reply_error(struct http_request *http, enum eio_error error)
+void eio_reply_error(struct http_request *http, enum eio_error error)
 {
     reply(http, ERRORS[error].http_status, JSON_TYPE, slice_of(ERRORS[error].body));
 }
@@ -110,7 +111,7 @@ static void finish(struct eio_request *request)
         if (http_request_upgrade(request->http, NULL, on_upgraded, request)) {
             return;
         }
-        reply_error(request->http, EIO_ERROR_BAD_REQUEST);
+        eio_reply_error(request->http, EIO_ERROR_BAD_REQUEST);
     } else {
         reply(request->http, request->http_status, request->content_type, buffer_slice(&request->reply));
     }
@@ -238,10 +239,14 @@ static struct eio_request *request_create(struct eio_server *home, struct eio_se
 static void hand_over(struct eio_server *home, struct http_request *http, enum eio_request_type type,
                       const uint8_t sid[15])
 {
-    int worker = eio_sid_worker(sid);
+    int node = eio_sid_node(sid), worker = eio_sid_worker(sid);
+    if (node != 0 && node != atomic_load(&home->group->node)) {
+        eio_forward(home, http, node);
+        return;
+    }
     struct eio_server *owner = worker < home->group->workers ? server_of(home->group, worker) : NULL;
     if (owner == NULL || atomic_load(&owner->is_closing)) { /* its loop may have ended */
-        reply_error(http, EIO_ERROR_SID_UNKNOWN);
+        eio_reply_error(http, EIO_ERROR_SID_UNKNOWN);
         return;
     }
     struct eio_request *request = request_create(home, owner, http, type, sid);
@@ -326,7 +331,7 @@ static void open_by_websocket(struct eio_server *server, struct http_request *ht
         memcpy(handshake->text + opening.query.length, opening.authorization.data, opening.authorization.length);
     }
     if (!http_request_upgrade(http, NULL, on_stream, handshake)) {
-        reply_error(http, EIO_ERROR_BAD_REQUEST);
+        eio_reply_error(http, EIO_ERROR_BAD_REQUEST);
         http_request_unref(http);
         eio_group_unref(handshake->group);
         free(handshake);
@@ -375,9 +380,9 @@ static void handle_handshake(struct eio_server *server, struct http_request *htt
 {
     char version[8];
     if (!is_method(http, "GET")) {
-        reply_error(http, EIO_ERROR_BAD_METHOD);
+        eio_reply_error(http, EIO_ERROR_BAD_METHOD);
     } else if (!http_request_query_parameter(http, "EIO", version, sizeof version) || strcmp(version, "4") != 0) {
-        reply_error(http, EIO_ERROR_PROTOCOL_VERSION);
+        eio_reply_error(http, EIO_ERROR_PROTOCOL_VERSION);
     } else if (server->is_closing) {
         reply(http, 503, NULL, (struct slice){NULL, 0});
     } else if (is_websocket) {
@@ -398,13 +403,13 @@ void eio_server_handle(struct eio_server *server, struct http_request *http)
     bool has_transport = http_request_query_parameter(http, "transport", transport, sizeof transport);
     bool is_websocket = has_transport && strcmp(transport, "websocket") == 0;
     if (!is_websocket && (!has_transport || strcmp(transport, "polling") != 0)) {
-        reply_error(http, EIO_ERROR_TRANSPORT_UNKNOWN);
+        eio_reply_error(http, EIO_ERROR_TRANSPORT_UNKNOWN);
     } else if (!is_origin_good(server, http)) {
-        reply_error(http, EIO_ERROR_FORBIDDEN);
+        eio_reply_error(http, EIO_ERROR_FORBIDDEN);
     } else if (!has_parameter(http, "sid")) {
         handle_handshake(server, http, is_websocket);
     } else if (!http_request_query_parameter(http, "sid", sid_text, sizeof sid_text) || !eio_sid_parse(sid_text, sid)) {
-        reply_error(http, EIO_ERROR_SID_UNKNOWN);
+        eio_reply_error(http, EIO_ERROR_SID_UNKNOWN);
     } else if (is_websocket && is_method(http, "GET")) {
         hand_over(server, http, EIO_REQUEST_UPGRADE, sid);
     } else if (!is_websocket && is_method(http, "GET")) {
@@ -412,6 +417,6 @@ void eio_server_handle(struct eio_server *server, struct http_request *http)
     } else if (!is_websocket && is_method(http, "POST")) {
         hand_over(server, http, EIO_REQUEST_POST, sid);
     } else {
-        reply_error(http, EIO_ERROR_BAD_REQUEST);
+        eio_reply_error(http, EIO_ERROR_BAD_REQUEST);
     }
 }

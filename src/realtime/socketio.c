@@ -191,7 +191,7 @@ static struct sio_socket *socket_create(struct sio_session *session, const struc
     }
     socket->session = session;
     socket->name_space = name_space;
-    eio_make_id(bytes, 0, socket->id);
+    eio_make_id(bytes, 0, 0, socket->id);
     socket->next = session->sockets;
     session->sockets = socket;
     return socket;
@@ -587,6 +587,11 @@ void sio_group_destroy(struct sio_group *group)
     }
 }
 
+void sio_group_set_node(struct sio_group *group, int node)
+{
+    eio_group_set_node(group->engine, node);
+}
+
 struct sio_server *sio_server_create(struct sio_group *group, int worker, struct loop *loop,
                                      const struct sio_options *options)
 {
@@ -595,7 +600,9 @@ struct sio_server *sio_server_create(struct sio_group *group, int worker, struct
                                  .max_payload_bytes = options->max_payload_bytes,
                                  .send_queue_max_bytes = options->send_queue_max_bytes,
                                  .polling_hold_ms = options->polling_hold_ms,
-                                 .is_origin_allowed = options->is_origin_allowed};
+                                 .is_origin_allowed = options->is_origin_allowed,
+                                 .find_peer = options->find_peer,
+                                 .find_peer_data = options->find_peer_data};
     struct sio_server *server = calloc(1, sizeof *server);
     if (server == NULL) {
         return NULL;

@@ -2,8 +2,9 @@
 
 #include "statement_list.h"
 
-const struct db_statement STATEMENT_NODE_RENEW = {"node_renew", "ui",
-                                                  "SELECT ord, is_new FROM node_renew($1::uuid[], $2::bigint[])"};
+const struct db_statement STATEMENT_NODE_RENEW = {
+    "node_renew", "uiit",
+    "SELECT ord, is_new, number FROM node_renew($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])"};
 
 const struct db_statement STATEMENT_NODE_BURY = {"node_bury", "u",
                                                  "SELECT ord, node_id, user_id FROM node_bury($1::uuid[])"};
@@ -12,6 +13,11 @@ const struct db_statement STATEMENT_NODE_LIST = {
     "node_list", "u",
     "SELECT q.ord, n.id, o.user_id FROM unnest($1::uuid[]) WITH ORDINALITY q (asker, ord)"
     " JOIN nodes n ON n.id <> q.asker AND n.lease_until >= now() LEFT JOIN online o ON o.node_id = n.id"};
+
+const struct db_statement STATEMENT_NODE_PEERS = {
+    "node_peers", "u",
+    "SELECT q.ord, n.number, n.address FROM unnest($1::uuid[]) WITH ORDINALITY q (asker, ord)"
+    " JOIN nodes n ON n.id <> q.asker AND n.lease_until >= now()"};
 
 const struct db_statement STATEMENT_NODE_HOLD = {
     "node_hold", "uu",
@@ -23,16 +29,23 @@ const struct db_statement STATEMENT_NODE_RELEASE = {
     "DELETE FROM online o USING unnest($1::uuid[], $2::uuid[]) q (node_id, user_id)"
     " WHERE o.node_id = q.node_id AND o.user_id = q.user_id RETURNING 1::bigint"};
 
-void node_renew(struct db_call *call, struct uuid node_id, int64_t lease_seconds)
+void node_renew(struct db_call *call, struct uuid node_id, int64_t lease_seconds, int number, struct slice address)
 {
     call->statement = &STATEMENT_NODE_RENEW;
     call->values[0] = DB_UUID(node_id);
     call->values[1] = DB_INT(lease_seconds);
+    call->values[2] = DB_INT(number);
+    call->values[3] = DB_TEXT(address);
 }
 
 bool node_decode_is_new(const struct db_rows *rows)
 {
     return db_integer(rows, 0, 0) != 0;
+}
+
+int node_decode_number(const struct db_rows *rows)
+{
+    return (int)db_integer(rows, 0, 1);
 }
 
 void node_bury(struct db_call *call, struct uuid burier)
@@ -45,6 +58,17 @@ void node_list(struct db_call *call, struct uuid asker)
 {
     call->statement = &STATEMENT_NODE_LIST;
     call->values[0] = DB_UUID(asker);
+}
+
+void node_peers(struct db_call *call, struct uuid asker)
+{
+    call->statement = &STATEMENT_NODE_PEERS;
+    call->values[0] = DB_UUID(asker);
+}
+
+struct node_peer node_decode_peer(const struct db_rows *rows, int row)
+{
+    return (struct node_peer){(int)db_integer(rows, row, 0), db_text(rows, row, 1)};
 }
 
 struct node_user node_decode_user(const struct db_rows *rows, int row)

@@ -36,6 +36,7 @@
     X(NODE_RENEW)                                                                                                      \
     X(NODE_BURY)                                                                                                       \
     X(NODE_LIST)                                                                                                       \
+    X(NODE_PEERS)                                                                                                      \
     X(NODE_HOLD)                                                                                                       \
     X(NODE_RELEASE)
 

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "http/h2o_http.h"
 #include "loop/h2o_loop.h"
 #include "tls.h"
@@ -26,6 +27,9 @@ enum { DRAIN_STEP_MS = 20, SHUTDOWN_GRACE_MS = 1200, CUT_GRACE_MS = 500, SWEEP_M
 /* By HTTP/2 libh2o answers a body that is too large by resetting the stream, which asks many clients to try again: a
  * body that exceeds the limit by less than this comes through to our own answer. */
 enum { BODY_SLACK_BYTES = 1 << 20 };
+
+/* Of libh2o's client; each forwarded request has a deadline of its own before that. */
+enum { FORWARD_TIMEOUT_MS = 24 * 3600 * 1000 };
 
 struct lane {
     struct server *server;
@@ -62,6 +66,7 @@ static void configure(struct server *server)
     uint64_t timeout_ms = (uint64_t)server->options.request_timeout_s * 1000;
     server->config.http1.req_timeout = timeout_ms;
     server->config.http2.idle_timeout = timeout_ms;
+    server->config.proxy.io_timeout = FORWARD_TIMEOUT_MS;
     server->config.http2.max_concurrent_requests_per_connection = 100;
     server->host = h2o_config_register_host(&server->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     server->handler = http_install(server->host);
@@ -216,9 +221,10 @@ struct server *server_create(const struct server_options *options, struct server
         server->lanes[i].worker = &workers[i];
         server->lanes[i].fd = -1;
     }
+    server->config.proxy.ssl_ctx = tls_create_client(options->tls_cert);
     bool has_tls = options->tls_cert != NULL;
     server->tls = has_tls ? tls_create(options->tls_cert, options->tls_key) : NULL;
-    if ((has_tls && server->tls == NULL) || !open_listeners(server)) {
+    if (server->config.proxy.ssl_ctx == NULL || (has_tls && server->tls == NULL) || !open_listeners(server)) {
         server_destroy(server);
         return NULL;
     }
@@ -231,6 +237,11 @@ struct server *server_create(const struct server_options *options, struct server
 int server_port(const struct server *server)
 {
     return server->port;
+}
+
+void server_url(const struct server *server, char out[SERVER_URL_LENGTH])
+{
+    address_format_url(server->options.host, server->port, server->tls != NULL, out);
 }
 
 static int count_connections(const struct lane *lane)
@@ -288,6 +299,7 @@ static void on_stop(struct loop_task *task)
     if (lane->worker->on_stop != NULL) {
         lane->worker->on_stop(lane->worker);
     }
+    http_worker_stop_forwarding(&lane->worker->http);
     h2o_context_request_shutdown(&lane->context);
     uint64_t now_ms = loop_now_ms(lane->worker->loop);
     lane->drain_until_ms = now_ms + (uint64_t)lane->server->options.drain_s * 1000;
@@ -352,6 +364,7 @@ void server_destroy(struct server *server)
             h2o_context_dispose(&lane->context);
         }
     }
+    SSL_CTX_free(server->config.proxy.ssl_ctx);
     h2o_config_dispose(&server->config);
     SSL_CTX_free(server->tls);
     free(server->lanes);

@@ -1,9 +1,12 @@
 #include "service/node.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "peers.h"
 #include "realtime/bus.h"
+#include "realtime/socketio.h"
 #include "repository/node.h"
 #include "service/announce.h"
 #include "util/log.h"
@@ -17,17 +20,21 @@
  * sessions look at their logs: what was published before the other knew of him may have been told to nobody. While no
  * other node is known, nothing is said on the bus at all. */
 
-enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 200, BATCH_MAX = 256 };
+enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 50, BATCH_MAX = 256, NUMBER_MAX = 65535 };
 
 struct node {
     struct services *services;
     struct uuid id;
     struct bus *bus; /* NULL once it is stopped */
     bool has_peers;
+    struct peers *peers; /* where they are; owned */
+    struct sio_group *sockets;
+    char address[CONFIG_URL_MAX_LENGTH + 1];
+    int number; /* the one that it wishes for, until it is known */
     struct timer round;
-    bool has_been_known; /* its lease was taken once */
-    bool must_write_all; /* something was not written */
-    struct uuid *dirty;  /* users whose row in the database may be out of date; owned */
+    atomic_bool has_been_known; /* its lease was taken once */
+    bool must_write_all;        /* something was not written */
+    struct uuid *dirty;         /* users whose row in the database may be out of date; owned */
     int dirty_count, dirty_capacity;
     int writing;         /* rows on their way */
     struct uuid *listed; /* the nodes of the last comparison; owned */
@@ -249,6 +256,7 @@ static struct outcome finish_list(struct work *work, const struct db_rows *rows)
 
 static void compare(struct node *node)
 {
+    peers_read(node->peers, node->services);
     struct work *work = work_create(node->services, &NOBODY, ignore, node);
     if (work != NULL) {
         node_list(&work->call, node->id);
@@ -300,10 +308,15 @@ static struct outcome finish_bury(struct work *work, const struct db_rows *rows)
 static struct outcome finish_renew(struct work *work, const struct db_rows *rows)
 {
     struct node *node = work->data;
-    bool is_forgotten = db_rows_count(rows) == 1 && node_decode_is_new(rows) && node->has_been_known;
+    if (db_rows_count(rows) != 1) {
+        return (struct outcome){.status = STATUS_INTERNAL};
+    }
+    bool is_forgotten = node_decode_is_new(rows) && node->has_been_known;
     if (is_forgotten || node->must_write_all) {
         write_all(node);
     }
+    node->number = node_decode_number(rows);
+    sio_group_set_node(node->sockets, node->number);
     node->has_been_known = true;
     struct work *bury = work_create(node->services, &NOBODY, ignore, node);
     if (bury != NULL) {
@@ -321,31 +334,50 @@ static void on_round(struct timer *timer)
     uint64_t round_ms = (uint64_t)services->config->presence_lease_seconds * 1000 / RENEWALS_A_LEASE;
     struct work *work = work_create(services, &NOBODY, ignore, node);
     if (work != NULL) {
-        node_renew(&work->call, node->id, services->config->presence_lease_seconds);
+        node_renew(&work->call, node->id, services->config->presence_lease_seconds, node->number,
+                   slice_of(node->address));
         work_read(work, finish_renew);
     }
     loop_timer_start(services->loop, &node->round, node->has_been_known ? round_ms : ROUND_MIN_MS);
+}
+
+/* --- for requests of the others' sessions --- */
+
+bool node_is_known(const struct node *node)
+{
+    return node->has_been_known;
+}
+
+void node_find_peer(struct services *services, int number, node_on_peer *on_found, void *data)
+{
+    peers_find(services->node->peers, services, number, on_found, data);
 }
 
 /* --- life --- */
 
 static const struct bus_callbacks BUS_CALLBACKS = {on_event, on_news, on_connected};
 
-struct node *node_start(struct services *services)
+struct node *node_start(const struct node_options *options)
 {
+    struct services *services = options->services;
     struct node *node = calloc(1, sizeof *node);
     if (node == NULL) {
         return NULL;
     }
     node->services = services;
+    node->sockets = options->sockets;
+    snprintf(node->address, sizeof node->address, "%s", options->address);
     node->id = uuid_generate();
+    node->number = (node->id.bytes[14] << 8 | node->id.bytes[15]) % NUMBER_MAX + 1;
+    node->peers = peers_create(node->id);
     node->round.on_fire = on_round;
     node->bus = bus_postgres_create(&(struct bus_options){.loop = services->loop,
                                                           .node_id = node->id,
                                                           .database_url = services->config->database_url,
                                                           .callbacks = &BUS_CALLBACKS,
                                                           .data = node});
-    if (node->bus == NULL) {
+    if (node->bus == NULL || node->peers == NULL) {
+        node_stop(node);
         node_destroy(node);
         return NULL;
     }
@@ -366,6 +398,7 @@ void node_stop(struct node *node)
 void node_destroy(struct node *node)
 {
     if (node != NULL) {
+        peers_destroy(node->peers);
         free(node->dirty);
         free(node->listed);
         free(node);

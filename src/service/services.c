@@ -1,6 +1,7 @@
 #include "service/services.h"
 
 #include "repository/event.h"
+#include "service/node.h"
 
 bool services_are_ready(const struct services *services)
 {
@@ -9,5 +10,5 @@ bool services_are_ready(const struct services *services)
             return false;
         }
     }
-    return true;
+    return node_is_known(services->node);
 }

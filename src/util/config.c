@@ -26,6 +26,9 @@ static const char *const log_formats[] = {"json", "text", NULL};
 const struct setting config_settings[] = {
     {"HOST", SETTING_TEXT, "0.0.0.0", "Address to listen on", FIELD(host), .title = "The server"},
     {"PORT", SETTING_INT, "5000", "Port to listen on", 0, 65535, FIELD(port)},
+    {"ADVERTISE_URL", SETTING_TEXT, NULL,
+     "Where the other nodes on the database reach this one; HOST, or the machine's address, and PORT when not set",
+     FIELD(advertise_url)},
     {"WORKERS", SETTING_INT, "0", "Worker threads; 0 is one a core", 0, 256, FIELD(workers)},
     {"STONECHAT_ENV", SETTING_CHOICE, "production", "What the server is used for", FIELD(stonechat_env),
      .choices = environments},
@@ -301,8 +304,18 @@ static void check_secret(struct loading *loading, const char *secret)
     }
 }
 
+static bool is_advertise_url(const char *url)
+{
+    return strlen(url) <= CONFIG_URL_MAX_LENGTH && is_origin(url) &&
+           (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0);
+}
+
 static void check_rules(struct loading *loading, const struct config *config)
 {
+    if (config->advertise_url != NULL && !is_advertise_url(config->advertise_url)) {
+        add_problem(loading, "ADVERTISE_URL must be like http://10.0.0.7:5000 (no path, no final /), not \"%s\"",
+                    config->advertise_url);
+    }
     if (config->jwt_secret != NULL) {
         check_secret(loading, config->jwt_secret);
     }

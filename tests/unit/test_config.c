@@ -259,6 +259,25 @@ static void origins(void **state)
     assert_null(fixture->config.allowed_origins[3]);
 }
 
+static void advertised_urls_are_a_server_alone(void **state)
+{
+    static const char *const bad[] = {"10.0.0.7:5000", "http://10.0.0.7:5000/", "ftp://10.0.0.7", "http://",
+                                      "http://a b"};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        setenv("ADVERTISE_URL", bad[i], 1);
+        assert_true(load(fixture) >= 1);
+        assert_non_null(strstr(fixture->errors, "ADVERTISE_URL must be"));
+    }
+    char url[400] = "http://";
+    memset(url + 7, 'a', 300);
+    setenv("ADVERTISE_URL", url, 1);
+    assert_true(load(fixture) >= 1);
+    setenv("ADVERTISE_URL", "https://[fd00::7]:5000", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_string_equal(fixture->config.advertise_url, "https://[fd00::7]:5000");
+}
+
 static void rate_limits_stay_on_in_production(void **state)
 {
     struct fixture *fixture = *state;
@@ -330,6 +349,7 @@ int main(void)
         TEST(durations),
         TEST(numbers_have_limits),
         TEST(origins),
+        TEST(advertised_urls_are_a_server_alone),
         TEST(rate_limits_stay_on_in_production),
         TEST(tls_files_go_together),
         TEST(given_values_can_be_asked_for),

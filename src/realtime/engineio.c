@@ -331,13 +331,7 @@ void eio_session_send(struct eio_session *session, struct sio_frame *frame, enum
         }
         return;
     }
-    struct frame_queue *queue = &session->polling->queue;
-    size_t max_bytes = session->server->options.send_queue_max_bytes;
-    if (sending == SIO_SENDING_EPHEMERAL && queue->bytes > max_bytes / 2) {
-        return;
-    }
-    queue->paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;
-    if (!frame_queue_push(queue, frame) || frame_queue_counted(queue) > max_bytes) {
+    if (!frame_queue_offer(&session->polling->queue, frame, sending, session->server->options.send_queue_max_bytes)) {
         close_overflown(session);
     } else if (session->polling->poll != NULL) {
         loop_defer(session->server->loop, &session->work);

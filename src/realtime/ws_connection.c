@@ -105,21 +105,18 @@ static void on_work(struct loop_deferred *work)
     }
 }
 
-static bool enqueue(struct ws_connection *connection, struct sio_frame *frame)
+static void write_soon(struct ws_connection *connection)
 {
-    if (!frame_queue_push(&connection->queue, frame)) {
-        return false;
-    }
     if (connection->writing == 0) {
         loop_defer(connection->host->loop, &connection->work);
     }
-    return true;
 }
 
 static bool send_control(struct ws_connection *connection, enum ws_opcode opcode, struct slice payload)
 {
     struct sio_frame *frame = frame_create(opcode, &payload, 1);
-    bool good = frame != NULL && enqueue(connection, frame);
+    bool good = frame != NULL && frame_queue_push(&connection->queue, frame);
+    write_soon(connection);
     sio_frame_unref(frame);
     return good;
 }
@@ -310,13 +307,11 @@ void ws_connection_set_user(struct ws_connection *connection, const struct ws_ca
 
 bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, enum sio_sending sending)
 {
-    size_t max_bytes = connection->host->queue_max_bytes;
-    if (connection->state != STATE_OPEN ||
-        (sending == SIO_SENDING_EPHEMERAL && connection->queue.bytes > max_bytes / 2)) {
+    if (connection->state != STATE_OPEN) {
         return true;
     }
-    connection->queue.paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;
-    return enqueue(connection, frame) && frame_queue_counted(&connection->queue) <= max_bytes;
+    write_soon(connection);
+    return frame_queue_offer(&connection->queue, frame, sending, connection->host->queue_max_bytes);
 }
 
 size_t ws_connection_queued_bytes(const struct ws_connection *connection)

@@ -12,6 +12,7 @@
 #include "realtime/client.h"
 #include "realtime/event_log.h"
 #include "realtime/event_streams.h"
+#include "realtime/plain_sockets.h"
 #include "repository/statements.h"
 #include "server/server.h"
 #include "service/announce.h"
@@ -27,6 +28,7 @@ struct worker {
     struct services services;
     struct client_worker clients;
     struct sio_server *sockets;
+    struct plain_sockets *plain_sockets;
     struct event_streams *streams;
     struct presence_worker *presence;
 };
@@ -57,6 +59,11 @@ static void handle_socket(struct http_request *request, struct http_worker *http
     sio_server_handle(((struct worker *)http->context)->sockets, request);
 }
 
+static void handle_plain_socket(struct http_request *request, struct http_worker *http)
+{
+    plain_sockets_handle(((struct worker *)http->context)->plain_sockets, http->site, request);
+}
+
 static void handle_events(struct http_request *request, struct http_worker *http)
 {
     event_streams_handle(((struct worker *)http->context)->streams, request);
@@ -64,6 +71,7 @@ static void handle_events(struct http_request *request, struct http_worker *http
 
 static const struct http_mount SOCKET_MOUNTS[] = {
     {"/socket.io/", handle_socket},
+    {"/ws", handle_plain_socket},
     {"/api/events", handle_events},
     {0},
 };
@@ -147,12 +155,21 @@ static bool create_sockets(struct program *program, int index)
                                         .worker = &worker->clients,
                                         .heartbeat_ms = (uint32_t)config->ping_interval_ms,
                                         .send_queue_max_bytes = (size_t)config->send_queue_max_bytes});
-    return worker->sockets != NULL && worker->streams != NULL;
+    worker->plain_sockets = plain_sockets_create(
+        &(struct plain_sockets_options){.loop = worker->services.loop,
+                                        .worker = &worker->clients,
+                                        .ping_interval_ms = (uint32_t)config->ping_interval_ms,
+                                        .ping_timeout_ms = (uint32_t)config->ping_timeout_ms,
+                                        .connect_timeout_ms = (uint32_t)config->connect_timeout_ms,
+                                        .max_payload_bytes = (size_t)config->max_payload_bytes,
+                                        .send_queue_max_bytes = (size_t)config->send_queue_max_bytes});
+    return worker->sockets != NULL && worker->streams != NULL && worker->plain_sockets != NULL;
 }
 
 static void destroy_sockets(struct worker *worker)
 {
     sio_server_destroy(worker->sockets);
+    plain_sockets_destroy(worker->plain_sockets);
     event_streams_destroy(worker->streams);
 }
 
@@ -160,12 +177,14 @@ static void on_stop(struct server_worker *server_worker)
 {
     struct worker *worker = server_worker->http.context;
     sio_server_close_all(worker->sockets);
+    plain_sockets_close_all(worker->plain_sockets);
     event_streams_close_all(worker->streams);
 }
 
 static int count_sockets(struct server_worker *server_worker)
 {
-    return sio_server_session_count(((struct worker *)server_worker->http.context)->sockets);
+    const struct worker *worker = server_worker->http.context;
+    return sio_server_session_count(worker->sockets) + plain_sockets_count(worker->plain_sockets);
 }
 
 static bool create_worker(struct program *program, int index)

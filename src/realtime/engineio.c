@@ -146,7 +146,7 @@ static void close_session(struct eio_session *session, const struct ending *endi
     if (session->socket != NULL) {
         struct ws_connection *socket = session->socket;
         session->socket = NULL;
-        (ending->is_orderly ? ws_connection_close : ws_connection_close_now)(socket, ending->code);
+        (ending->is_orderly ? ws_connection_close : ws_connection_close_now)(socket, ending->code, NULL);
     }
     session->handler->on_close(session, ending->reason);
     if (session->polling != NULL && session->polling->poll != NULL) {
@@ -316,7 +316,7 @@ static void on_socket_drain(void *data)
     session->server->handler->on_drain(session);
 }
 
-static const struct ws_callbacks SOCKET_CALLBACKS = {on_socket_message, on_socket_end, on_socket_drain};
+static const struct ws_callbacks SOCKET_CALLBACKS = {on_socket_message, on_socket_end, on_socket_drain, NULL};
 
 /* --- what goes --- */
 
@@ -399,7 +399,7 @@ struct eio_session *eio_session_open(struct eio_server *server, struct stream *s
     eio_make_id(session->sid, server->worker, sid);
     if (!start_transport(session, stream) || !uuid_map_put(&server->sessions, key_of(session->sid), session)) {
         if (session->socket != NULL) {
-            ws_connection_close_now(session->socket, WS_CLOSE_INTERNAL);
+            ws_connection_close_now(session->socket, WS_CLOSE_INTERNAL, NULL);
         }
         eio_polling_destroy(session);
         session->state = EIO_STATE_CLOSED; /* freed at the end of the turn, since `work` may be queued */

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #include "frame.h"
+#include "util/json.h"
+
+enum { PLAIN_HEAD_MAX_BYTES = 1024 };
 
 static struct sio_frame *render_socketio(const struct rendering *rendering)
 {
@@ -42,11 +45,28 @@ static struct sio_frame *render_sse(const struct rendering *rendering)
     return frame;
 }
 
+static struct sio_frame *render_plain(const struct rendering *rendering)
+{
+    char tail[48] = "}";
+    struct buffer head = buffer_init(PLAIN_HEAD_MAX_BYTES);
+    buffer_append_text(&head, "{\"event\":");
+    json_string(&head, rendering->type);
+    buffer_append_text(&head, ",\"data\":");
+    if (rendering->seq > 0) {
+        snprintf(tail, sizeof tail, ",\"offset\":\"%" PRId64 "\"}", rendering->seq);
+    }
+    const struct slice parts[] = {buffer_slice(&head), rendering->payload, slice_of(tail)};
+    struct sio_frame *frame = head.failed ? NULL : frame_create(WS_OPCODE_TEXT, parts, 3);
+    buffer_dispose(&head);
+    return frame;
+}
+
 struct sio_frame *rendering_frame(struct rendering *rendering, enum rendering_form form)
 {
     static struct sio_frame *(*const renderers[])(const struct rendering *) = {
         [RENDERING_SOCKETIO] = render_socketio,
         [RENDERING_SSE] = render_sse,
+        [RENDERING_PLAIN] = render_plain,
     };
     if (rendering->frames[form] == NULL) {
         rendering->frames[form] = renderers[form](rendering);

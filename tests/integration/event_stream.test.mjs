@@ -1,16 +1,20 @@
 // GET /api/events: server-sent events, live and resumed, over both versions of HTTP.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import http2 from 'node:http2';
 import net from 'node:net';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, assertFails, befriend, friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
 import { EventStream } from '../support/event_stream.mjs';
 import { checkReply } from '../support/openapi.mjs';
+import { PlainSocket } from '../support/plain_socket.mjs';
 import { exchange } from '../support/raw.mjs';
-import { startServer, until } from '../support/server.mjs';
+import { startPostgres, startServer, temporaryDirectory, until } from '../support/server.mjs';
 
 const versions = [1, 2];
 const contents = stream => stream.events.filter(e => e.event === 'private-message').map(e => e.data.content);
@@ -270,6 +274,19 @@ describe('event stream', () => {
     stream.close();
   });
 
+  test('a client that leaves is noticed, also when it had sent more before', async () => {
+    const [alice, bob] = await pair();
+    const watcher = await alice.connect();
+    const socket = net.connect(server.port, '127.0.0.1');
+    socket.on('error', () => {}).write(`GET /api/events?token=${bob.token} HTTP/1.1\r\nHost: localhost\r\n\r\nGET /heal`);
+    await watcher.next('user-online');
+    await once(socket, 'data');
+    socket.end();
+    assert.equal((await watcher.next('user-offline')).userId, bob.id);
+    socket.destroy();
+    watcher.close();
+  });
+
   test('HTTP/1.0 gets a stream without chunks', async () => {
     const [alice, bob] = await pair();
     const socket = net.connect(server.port, '127.0.0.1');
@@ -342,6 +359,77 @@ describe('event stream, over restarts and at its limits', () => {
     const good = await resume(bob, `${Number(id) - 1}`);
     assert.equal((await good.next('private-message')).content, '3');
     good.close();
+  });
+
+  test('a reader that never reads again is cut off', async t => {
+    const server = await start(t, { SEND_QUEUE_MAX_BYTES: '262144', REQUEST_TIMEOUT_SECONDS: '2' });
+    const [alice, bob] = await friends(server, 'alice', 'bob');
+    const descriptors = () => readdirSync(`/proc/${server.pid}/fd`).length;
+    const laptop = await alice.connect({ transports: ['websocket'] });
+    await server.waitForLog(line => line.msg === 'listening');
+    const before = descriptors();
+    const sockets = versions.map(version => {
+      const stream = new EventStream(bob, { version });
+      stream.opened().then(() => stream.source.pause());
+      return stream;
+    });
+    await until(() => sockets.every(stream => stream.status === 200) && descriptors() >= before + 2, 'the streams', patienceMs);
+    const content = 'x'.repeat(4000);
+    await until(async () => {
+      await Promise.all(upTo(30).map(() => laptop.done('private-message', { receiverId: bob.id, content })));
+      return descriptors() <= before;
+    }, 'the server to let go of the connections', 60_000);
+    for (const stream of sockets) stream.close();
+  });
+
+  test('while the database is away new streams and sockets are told to come later, and old ones stay', async t => {
+    const postgres = await startPostgres();
+    t.after(() => postgres.destroy());
+    const server = await startServer({ postgres });
+    t.after(() => stopServer(server));
+    const [alice, bob] = await friends(server, 'alice', 'bob');
+    const [stream, socket] = [await EventStream.open(bob), await PlainSocket.open(bob)];
+    await postgres.stop();
+    await until(async () => (await fetch(`${server.url}/health/ready`)).status === 503, 'the server to notice', patienceMs);
+    const refused = new EventStream(bob);
+    await refused.opened();
+    const refusal = await refused.refusal();
+    assertFails(refusal, 503, 'UNAVAILABLE');
+    assert.match(refusal.headers.get('retry-after'), /^[1-9]\d*$/);
+    assert.equal((await (await PlainSocket.connect(bob)).waitForClose()).code, 1013);
+    await postgres.start();
+    await until(async () => (await fetch(`${server.url}/health/ready`)).status === 200, 'the server to be back', patienceMs);
+    const message = await alice.send(bob, 'after');
+    for (const any of [stream, socket]) {
+      assert.deepEqual(await any.next('private-message'), message);
+      any.close();
+    }
+  });
+
+  test('over TLS, by both versions', async t => {
+    const directory = temporaryDirectory();
+    const [key, certificate] = ['key.pem', 'certificate.pem'].map(name => path.join(directory, name));
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+      '-keyout', key, '-out', certificate, '-subj', '/CN=localhost', '-days', '2'], { stdio: 'pipe' });
+    const { databaseUrl, ...plain } = await start(t);
+    const [alice, bob] = await friends(plain, 'alice', 'bob');
+    const server = await startServer({ databaseUrl, env: { TLS_CERT: certificate, TLS_KEY: key, PRESENCE_GRACE_MS: '0' } });
+    t.after(() => stopServer(server));
+    for (const client of [alice, bob]) client.server = server;
+    const streams = await Promise.all(versions.map(version => EventStream.open(bob, { version })));
+    const content = 'x'.repeat(3900);
+    const ids = [];
+    const device = await alice.connect({ rejectUnauthorized: false });
+    for (const i of upTo(50)) {
+      ids.push((await device.done('private-message', { receiverId: bob.id, content: `${i} ${content}` })).message.id);
+    }
+    for (const stream of streams) {
+      await until(() => stream.events.filter(e => e.event === 'private-message').length === ids.length, 'all', patienceMs);
+      assert.deepEqual(stream.events.filter(e => e.event === 'private-message').map(e => e.data.id), ids);
+      stream.close();
+    }
+    assert.equal((await device.next('user-offline')).userId, bob.id);
+    device.close();
   });
 
   test('a quiet stream has a heartbeat', async t => {

@@ -11,6 +11,8 @@
 #include "api/routes.h"
 #include "realtime/client.h"
 #include "realtime/event_log.h"
+#include "realtime/event_streams.h"
+#include "realtime/plain_sockets.h"
 #include "repository/statements.h"
 #include "server/server.h"
 #include "service/announce.h"
@@ -27,6 +29,8 @@ struct worker {
     struct services services;
     struct client_worker clients;
     struct sio_server *sockets;
+    struct plain_sockets *plain_sockets;
+    struct event_streams *streams;
     struct presence_worker *presence;
 };
 
@@ -57,7 +61,22 @@ static void handle_socket(struct http_request *request, struct http_worker *http
     sio_server_handle(((struct worker *)http->context)->sockets, request);
 }
 
-static const struct http_mount SOCKET_MOUNTS[] = {{"/socket.io/", handle_socket}, {0}};
+static void handle_plain_socket(struct http_request *request, struct http_worker *http)
+{
+    plain_sockets_handle(((struct worker *)http->context)->plain_sockets, http->site, request);
+}
+
+static void handle_events(struct http_request *request, struct http_worker *http)
+{
+    event_streams_handle(((struct worker *)http->context)->streams, request);
+}
+
+static const struct http_mount SOCKET_MOUNTS[] = {
+    {"/socket.io/", handle_socket},
+    {"/ws", handle_plain_socket},
+    {"/api/events", handle_events},
+    {0},
+};
 static const struct http_mount *const MOUNTS[] = {SOCKET_MOUNTS, health_mounts, docs_mounts, NULL};
 
 /* --- what all share --- */
@@ -120,7 +139,7 @@ static void find_peer(void *data, int node, sio_on_peer *on_found, void *found_d
     node_find_peer(data, node, on_found, found_data);
 }
 
-static struct sio_server *create_sockets(struct program *program, int index)
+static bool create_sockets(struct program *program, int index)
 {
     const struct config *config = &program->config;
     struct worker *worker = &program->workers[index];
@@ -128,27 +147,53 @@ static struct sio_server *create_sockets(struct program *program, int index)
                                              .hub = worker->services.hub,
                                              .tokens = program->server_workers[index].http.tokens,
                                              .context = &worker->services};
-    return sio_server_create(program->socket_group, index, worker->services.loop,
-                             &(struct sio_options){.path = "/socket.io/",
-                                                   .ping_interval_ms = (uint32_t)config->ping_interval_ms,
-                                                   .ping_timeout_ms = (uint32_t)config->ping_timeout_ms,
-                                                   .connect_timeout_ms = (uint32_t)config->connect_timeout_ms,
-                                                   .max_payload_bytes = (uint32_t)config->max_payload_bytes,
-                                                   .send_queue_max_bytes = (uint32_t)config->send_queue_max_bytes,
-                                                   .namespaces = CLIENT_NAMESPACES,
-                                                   .find_peer = find_peer,
-                                                   .find_peer_data = &worker->services,
-                                                   .context = &worker->clients});
+    worker->sockets =
+        sio_server_create(program->socket_group, index, worker->services.loop,
+                          &(struct sio_options){.path = "/socket.io/",
+                                                .ping_interval_ms = (uint32_t)config->ping_interval_ms,
+                                                .ping_timeout_ms = (uint32_t)config->ping_timeout_ms,
+                                                .connect_timeout_ms = (uint32_t)config->connect_timeout_ms,
+                                                .max_payload_bytes = (uint32_t)config->max_payload_bytes,
+                                                .send_queue_max_bytes = (uint32_t)config->send_queue_max_bytes,
+                                                .namespaces = CLIENT_NAMESPACES,
+                                                .find_peer = find_peer,
+                                                .find_peer_data = &worker->services,
+                                                .context = &worker->clients});
+    worker->streams = event_streams_create(
+        &(struct event_streams_options){.loop = worker->services.loop,
+                                        .worker = &worker->clients,
+                                        .heartbeat_ms = (uint32_t)config->ping_interval_ms,
+                                        .send_queue_max_bytes = (size_t)config->send_queue_max_bytes});
+    worker->plain_sockets = plain_sockets_create(
+        &(struct plain_sockets_options){.loop = worker->services.loop,
+                                        .worker = &worker->clients,
+                                        .ping_interval_ms = (uint32_t)config->ping_interval_ms,
+                                        .ping_timeout_ms = (uint32_t)config->ping_timeout_ms,
+                                        .connect_timeout_ms = (uint32_t)config->connect_timeout_ms,
+                                        .max_payload_bytes = (size_t)config->max_payload_bytes,
+                                        .send_queue_max_bytes = (size_t)config->send_queue_max_bytes});
+    return worker->sockets != NULL && worker->streams != NULL && worker->plain_sockets != NULL;
+}
+
+static void destroy_sockets(struct worker *worker)
+{
+    sio_server_destroy(worker->sockets);
+    plain_sockets_destroy(worker->plain_sockets);
+    event_streams_destroy(worker->streams);
 }
 
 static void on_stop(struct server_worker *server_worker)
 {
-    sio_server_close_all(((struct worker *)server_worker->http.context)->sockets);
+    struct worker *worker = server_worker->http.context;
+    sio_server_close_all(worker->sockets);
+    plain_sockets_close_all(worker->plain_sockets);
+    event_streams_close_all(worker->streams);
 }
 
 static int count_sockets(struct server_worker *server_worker)
 {
-    return sio_server_session_count(((struct worker *)server_worker->http.context)->sockets);
+    const struct worker *worker = server_worker->http.context;
+    return sio_server_session_count(worker->sockets) + plain_sockets_count(worker->plain_sockets);
 }
 
 static bool create_worker(struct program *program, int index)
@@ -191,9 +236,8 @@ static bool create_worker(struct program *program, int index)
                                         .context = services},
                                .on_stop = on_stop,
                                .count_open = count_sockets};
-    worker->sockets = create_sockets(program, index);
     return services->announcer != NULL && worker->presence != NULL && server_worker->http.tokens != NULL &&
-           worker->sockets != NULL;
+           create_sockets(program, index);
 }
 
 static bool create_workers(struct program *program)
@@ -232,7 +276,7 @@ static void destroy_workers(struct program *program)
         db_destroy(program->workers[i].services.db);
     }
     for (int i = 0; i < program->count && program->workers != NULL; i++) {
-        sio_server_destroy(program->workers[i].sockets);
+        destroy_sockets(&program->workers[i]);
     }
     server_destroy(program->server);
     calls_supervisor_destroy(program->call_supervisor);

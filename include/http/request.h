@@ -5,12 +5,14 @@
 #define STONECHAT_HTTP_REQUEST_H
 
 #include <stdbool.h>
+#include <sys/uio.h>
 
 #include "loop/loop.h"
 #include "loop/stream.h"
 #include "util/slice.h"
 #include "util/status.h"
 
+struct field_values;
 struct http_request;
 
 struct http_request *http_request_ref(struct http_request *request);
@@ -56,11 +58,42 @@ void http_request_reply_parts(struct http_request *request, int http_status, con
 /* The reply of a failure, in the envelope that all failures have. */
 void http_request_refuse(struct http_request *request, enum status status, const char *message);
 
+/* The same for input that is not good, with what is wrong with it. */
+void http_request_refuse_input(struct http_request *request, const struct field_values *input);
+
 /* True once the reply was given or the client has left. */
 bool http_request_is_done(const struct http_request *request);
 
 /* `on_leave` is called, at most once, when the client leaves before the reply. For requests that wait long. */
 void http_request_on_leave(struct http_request *request, void (*on_leave)(void *data), void *data);
+
+/* --- a reply that comes in pieces, for as long as the client stays --- */
+
+struct http_stream_callbacks {
+    /* What was sent, at first the head of the reply, has left: more may be sent. */
+    void (*on_sent)(void *data);
+    /* Once: the reply is over, since the client has left or http_request_end was called; no memory that was sent is
+     * looked at any more, and no call may follow. */
+    void (*on_end)(void *data);
+};
+
+/* Starts the reply with status 200, in place of http_request_reply; it is never compressed. `callbacks` must stay.
+ * False when the client has left: then nothing is called. */
+bool http_request_start(struct http_request *request, const char *content_type,
+                        const struct http_stream_callbacks *callbacks, void *data);
+
+/* Is something on its way? */
+bool http_request_is_sending(const struct http_request *request);
+
+/* Sends a piece, of at least one byte; only when nothing is on its way and http_request_end was not called. The memory
+ * behind `vectors` must stay until on_sent or on_end; the array itself may go at once. A piece that is on its way for
+ * longer than a reply may take ends the connection. Calls nothing back. */
+void http_request_send(struct http_request *request, const struct iovec *vectors, int count);
+
+/* Ends the reply, behind what is on its way. on_end follows, maybe inside. */
+void http_request_end(struct http_request *request);
+
+/* --- upgrades --- */
 
 /* Answers 101 to a WebSocket upgrade (RFC 6455 section 4.2.2) and gives the connection to `on_upgrade`; the stream is
  * NULL if the client left meanwhile. False, and nothing done, when the request is not a valid upgrade by HTTP/1.1;

@@ -9,6 +9,8 @@
 
 enum rendering_form {
     RENDERING_SOCKETIO, /* 42["type",payload,"offset"] */
+    RENDERING_SSE,      /* id: offset, event: type, data: payload, as lines; not for a WebSocket */
+    RENDERING_PLAIN,    /* {"event":type,"data":payload,"offset":offset} */
     RENDERING_FORMS
 };
 

@@ -25,7 +25,7 @@ enum field_flags {
     FIELD_SECRET = 2 /* never echoed in an error */
 };
 
-enum field_location { FIELD_IN_BODY, FIELD_IN_QUERY, FIELD_IN_PATH };
+enum field_location { FIELD_IN_BODY, FIELD_IN_QUERY, FIELD_IN_PATH, FIELD_IN_HEADER };
 
 /* One row of a table; a row with name NULL ends the table. At most FIELDS_MAX rows. */
 struct field {

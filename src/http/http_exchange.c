@@ -89,6 +89,12 @@ void http_request_refuse(struct http_request *request, enum status status, const
     send_failure(request, status, message, (struct slice){NULL, 0});
 }
 
+void http_request_refuse_input(struct http_request *request, const struct field_values *input)
+{
+    enum status status = fields_status(input);
+    send_failure(request, status, status_message(status), buffer_slice(&input->errors));
+}
+
 static bool authenticate(struct exchange *exchange, struct http_request *request)
 {
     struct slice token = headers_bearer_token(http_request_header(request, "authorization"));

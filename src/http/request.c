@@ -63,6 +63,9 @@ static void on_dispose(void *block)
         log_request(request);
     }
     forget(request);
+    if (request->streaming != NULL) {
+        http_streaming_forget(request->streaming);
+    }
     if (!request->is_replied && request->on_leave != NULL) {
         void (*on_leave)(void *) = request->on_leave;
         request->on_leave = NULL;
@@ -225,7 +228,7 @@ static h2o_socket_t *socket_of(const struct http_request *request)
     return connection->callbacks->get_socket(connection);
 }
 
-static void stop_watching(struct http_request *request)
+void http_request_stop_watching(struct http_request *request)
 {
     if (request->is_watched) {
         request->is_watched = false;
@@ -291,7 +294,7 @@ void http_request_forget_sending(struct http_request *request)
     request->sending_link = NULL;
 }
 
-static void remember_sending(struct http_request *request)
+void http_request_remember_sending(struct http_request *request)
 {
     struct http_connection *connection = http_connection_of(request->raw);
     if (connection == NULL) {
@@ -331,8 +334,8 @@ void http_request_reply_parts(struct http_request *request, int http_status, con
     if (raw == NULL || request->is_over) {
         return;
     }
-    stop_watching(request);
-    remember_sending(request);
+    http_request_stop_watching(request);
+    http_request_remember_sending(request);
     request->is_replied = true;
     raw->res.status = http_status;
     raw->res.reason = reason_of(http_status);
@@ -384,8 +387,12 @@ static void look(struct http_request *request)
         loop_timer_start(request->worker->loop, &request->watch_timer, WATCH_STEP_MS);
         return;
     }
-    stop_watching(request);
+    http_request_stop_watching(request);
     request->raw->http1_is_persistent = 0;
+    if (request->streaming != NULL) {
+        http_streaming_cut(request->streaming);
+        return;
+    }
     http_request_ref(request);
     void (*on_leave)(void *) = request->on_leave;
     request->on_leave = NULL;
@@ -408,18 +415,25 @@ static void on_watch_timer(struct timer *timer)
     look((struct http_request *)((char *)timer - offsetof(struct http_request, watch_timer)));
 }
 
-void http_request_on_leave(struct http_request *request, void (*on_leave)(void *data), void *data)
+void http_request_start_watching(struct http_request *request)
 {
-    assert(request->on_leave == NULL);
-    request->on_leave = on_leave;
-    request->on_leave_data = data;
-    if (request->raw == NULL || request->raw->version >= 0x200 || http_connection_of(request->raw) == NULL) {
+    if (request->raw->version >= 0x200 || http_connection_of(request->raw) == NULL) {
         return;
     }
     h2o_socket_t *socket = socket_of(request);
     request->is_watched = true;
     h2o_socket_dont_read(socket, 1);
     h2o_socket_read_start(socket, on_readable);
+}
+
+void http_request_on_leave(struct http_request *request, void (*on_leave)(void *data), void *data)
+{
+    assert(request->on_leave == NULL);
+    request->on_leave = on_leave;
+    request->on_leave_data = data;
+    if (request->raw != NULL) {
+        http_request_start_watching(request);
+    }
 }
 
 struct upgrade {
@@ -475,7 +489,7 @@ bool http_request_upgrade(struct http_request *request, const char *protocol,
     *upgrade = (struct upgrade){http_request_ref(request), on_upgrade, data};
     char accept_key[29];
     make_accept_key(http_request_header(request, "sec-websocket-key"), accept_key);
-    stop_watching(request);
+    http_request_stop_watching(request);
     http_request_add_header(request, "sec-websocket-accept", slice_of(accept_key));
     if (protocol != NULL) {
         http_request_add_header(request, "sec-websocket-protocol", slice_of(protocol));

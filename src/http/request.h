@@ -9,13 +9,16 @@
 
 enum { REQUEST_ID_MAX_LENGTH = 128 };
 
+struct http_streaming;
+
 struct http_request {
     int references;
     h2o_req_t *raw; /* NULL once the client has left or all was sent */
     struct http_worker *worker;
     bool is_replied;
-    bool is_over;    /* answered for whoever works on it: what that one replies later goes nowhere */
-    bool is_watched; /* for the client's leaving, by HTTP/1.1 */
+    bool is_over;                     /* answered for whoever works on it: what that one replies later goes nowhere */
+    bool is_watched;                  /* for the client's leaving, by HTTP/1.1 */
+    struct http_streaming *streaming; /* a reply in pieces, or NULL */
     bool has_user;
     struct uuid user_id; /* for the log */
     void (*on_leave)(void *data);
@@ -37,7 +40,18 @@ bool http_request_is_websocket_upgrade(const struct http_request *request);
 /* Answers 503, if there was no reply yet, and ends the connection, which is by HTTP/1. */
 void http_request_cut(struct http_request *request);
 
-/* Takes it off the list of replies that have not left. Nothing happens if it is not in it. */
+/* Puts it on the list of replies, or pieces of them, that have not left. */
+void http_request_remember_sending(struct http_request *request);
+/* Takes it off that list. Nothing happens if it is not in it. */
 void http_request_forget_sending(struct http_request *request);
+
+/* Looks for the client's leaving by HTTP/1.1, and stops to. Nothing happens by HTTP/2, where libh2o tells. */
+void http_request_start_watching(struct http_request *request);
+void http_request_stop_watching(struct http_request *request);
+
+/* The client of a reply in pieces has left, and libh2o does not know yet. */
+void http_streaming_cut(struct http_streaming *streaming);
+/* libh2o's request is gone. */
+void http_streaming_forget(struct http_streaming *streaming);
 
 #endif

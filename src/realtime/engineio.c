@@ -152,7 +152,7 @@ static void close_session(struct eio_session *session, const struct ending *endi
     if (session->socket != NULL) {
         struct ws_connection *socket = session->socket;
         session->socket = NULL;
-        (ending->is_orderly ? ws_connection_close : ws_connection_close_now)(socket, ending->code);
+        (ending->is_orderly ? ws_connection_close : ws_connection_close_now)(socket, ending->code, NULL);
     }
     session->handler->on_close(session, ending->reason);
     if (session->polling != NULL && session->polling->poll != NULL) {
@@ -322,7 +322,7 @@ static void on_socket_drain(void *data)
     session->server->handler->on_drain(session);
 }
 
-static const struct ws_callbacks SOCKET_CALLBACKS = {on_socket_message, on_socket_end, on_socket_drain};
+static const struct ws_callbacks SOCKET_CALLBACKS = {on_socket_message, on_socket_end, on_socket_drain, NULL};
 
 /* --- what goes --- */
 
@@ -337,13 +337,7 @@ void eio_session_send(struct eio_session *session, struct sio_frame *frame, enum
         }
         return;
     }
-    struct frame_queue *queue = &session->polling->queue;
-    size_t max_bytes = session->server->options.send_queue_max_bytes;
-    if (sending == SIO_SENDING_EPHEMERAL && queue->bytes > max_bytes / 2) {
-        return;
-    }
-    queue->paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;
-    if (!frame_queue_push(queue, frame) || frame_queue_counted(queue) > max_bytes) {
+    if (!frame_queue_offer(&session->polling->queue, frame, sending, session->server->options.send_queue_max_bytes)) {
         close_overflown(session);
     } else if (session->polling->poll != NULL) {
         loop_defer(session->server->loop, &session->work);
@@ -411,7 +405,7 @@ struct eio_session *eio_session_open(struct eio_server *server, struct stream *s
     eio_make_id(session->sid, atomic_load(&server->group->node), server->worker, sid);
     if (!start_transport(session, stream) || !uuid_map_put(&server->sessions, key_of(session->sid), session)) {
         if (session->socket != NULL) {
-            ws_connection_close_now(session->socket, WS_CLOSE_INTERNAL);
+            ws_connection_close_now(session->socket, WS_CLOSE_INTERNAL, NULL);
         }
         eio_polling_destroy(session);
         session->state = EIO_STATE_CLOSED; /* freed at the end of the turn, since `work` may be queued */

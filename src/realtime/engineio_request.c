@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "engineio_private.h"
+#include "origin.h"
 
 /* The way of a request. It is checked where it arrives; a handshake is served there. What names a session goes to the
  * thread of the session, by a task if that is another one, and the answer comes back the same way; or to the session's
@@ -362,18 +363,10 @@ static bool has_parameter(const struct http_request *http, const char *name)
     return false;
 }
 
-/* A page of this very host, or of an origin that is allowed. Without the header it is no browser. */
 static bool is_origin_good(const struct eio_server *server, const struct http_request *http)
 {
-    struct slice origin = http_request_header(http, "origin"), host = http_request_host(http);
-    if (origin.length == 0 || server->options.is_origin_allowed == NULL) {
-        return true;
-    }
-    const char *colon = memchr(origin.data, ':', origin.length);
-    size_t scheme = colon != NULL ? (size_t)(colon - origin.data) : 0;
-    bool is_own = scheme > 0 && origin.length > scheme + 3 && memcmp(colon, "://", 3) == 0 &&
-                  slice_equals((struct slice){colon + 3, origin.length - scheme - 3}, host);
-    return is_own || server->options.is_origin_allowed(origin);
+    return origin_is_own(http) || server->options.is_origin_allowed == NULL ||
+           server->options.is_origin_allowed(http_request_header(http, "origin"));
 }
 
 static void handle_handshake(struct eio_server *server, struct http_request *http, bool is_websocket)

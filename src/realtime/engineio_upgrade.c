@@ -30,7 +30,7 @@ static void forget(struct eio_probe *probe)
 void eio_probe_cancel(struct eio_session *session, enum ws_close_code code)
 {
     if (session->probe != NULL) {
-        ws_connection_close(session->probe->socket, code);
+        ws_connection_close(session->probe->socket, code, NULL);
         forget(session->probe);
     }
 }
@@ -72,7 +72,7 @@ static void on_probe_end(void *data, enum ws_end end)
     forget(data);
 }
 
-static const struct ws_callbacks PROBE_CALLBACKS = {on_probe_message, on_probe_end, NULL};
+static const struct ws_callbacks PROBE_CALLBACKS = {on_probe_message, on_probe_end, NULL, NULL};
 
 static bool may_upgrade(const struct eio_session *session)
 {
@@ -94,7 +94,7 @@ static void refuse(struct eio_server *server, struct stream *stream)
 {
     struct ws_connection *socket = ws_connection_create(&server->sockets, stream, &PROBE_CALLBACKS, NULL);
     if (socket != NULL) {
-        ws_connection_close(socket, server->is_closing ? WS_CLOSE_GOING_AWAY : WS_CLOSE_POLICY);
+        ws_connection_close(socket, server->is_closing ? WS_CLOSE_GOING_AWAY : WS_CLOSE_POLICY, NULL);
     }
 }
 

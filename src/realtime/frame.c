@@ -94,6 +94,15 @@ bool frame_queue_push(struct frame_queue *queue, struct sio_frame *frame)
     return true;
 }
 
+bool frame_queue_offer(struct frame_queue *queue, struct sio_frame *frame, enum sio_sending sending, size_t max_bytes)
+{
+    if (sending == SIO_SENDING_EPHEMERAL && queue->bytes > max_bytes / 2) {
+        return true;
+    }
+    queue->paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;
+    return frame_queue_push(queue, frame) && frame_queue_counted(queue) <= max_bytes;
+}
+
 static void forget_when_empty(struct frame_queue *queue)
 {
     if (queue->count == 0) {

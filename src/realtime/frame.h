@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "realtime/session.h"
 #include "realtime/socketio.h"
 #include "util/slice.h"
 #include "websocket.h"
@@ -35,6 +36,15 @@ static inline struct slice frame_wire(const struct sio_frame *frame)
                           (size_t)frame->header_length + frame->length};
 }
 
+/* How what a session sends is queued. */
+static inline enum sio_sending frame_sending(enum session_sending sending)
+{
+    static const enum sio_sending sendings[] = {[SESSION_SENDING_LIVE] = SIO_SENDING_COUNTED,
+                                                [SESSION_SENDING_PACED] = SIO_SENDING_PACED,
+                                                [SESSION_SENDING_EPHEMERAL] = SIO_SENDING_EPHEMERAL};
+    return sendings[sending];
+}
+
 /* First in, first out. Holds a reference to each; has no memory of its own while at most two wait. All zeros is empty.
  */
 struct frame_queue {
@@ -54,6 +64,9 @@ static inline size_t frame_queue_counted(const struct frame_queue *queue)
 /* Adds a reference of its own. False without memory. */
 bool frame_queue_push(struct frame_queue *queue, struct sio_frame *frame);
 struct sio_frame *frame_queue_at(const struct frame_queue *queue, uint32_t index);
+/* Adds it by the rules of `sending`: an ephemeral frame is silently dropped while the queue is more than half full, and
+ * a paced one doesn't count. False when the queue is past its cap or there is no memory. */
+bool frame_queue_offer(struct frame_queue *queue, struct sio_frame *frame, enum sio_sending sending, size_t max_bytes);
 /* Drops the first `count`. */
 void frame_queue_pop(struct frame_queue *queue, uint32_t count);
 /* Drops all behind the first `count`. */

@@ -19,16 +19,19 @@ enum ws_opcode {
     WS_OPCODE_PONG = 10,
 };
 
-/* https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1; 0 stands for a Close without a code. */
+/* https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number; 0 stands for a Close without a code. */
 enum ws_close_code {
     WS_CLOSE_NONE = 0,
     WS_CLOSE_NORMAL = 1000,
     WS_CLOSE_GOING_AWAY = 1001,
     WS_CLOSE_PROTOCOL_ERROR = 1002,
+    WS_CLOSE_UNSUPPORTED = 1003,
     WS_CLOSE_BAD_DATA = 1007,
     WS_CLOSE_POLICY = 1008,
     WS_CLOSE_TOO_BIG = 1009,
     WS_CLOSE_INTERNAL = 1011,
+    WS_CLOSE_TRY_AGAIN = 1013,
+    WS_CLOSE_UNAUTHORIZED = 4401, /* ours, after HTTP's */
 };
 
 enum {

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The closing handshake: whoever closes first sends a Close and waits for the other's; then the server ends the TCP
  * connection. After a failure nothing of the peer can be understood any more, so its bytes are thrown away until it
@@ -29,6 +30,7 @@ struct ws_connection {
     struct ws_connection *previous, *next;
     uint32_t writing; /* frames at the queue's head that are under write */
     uint8_t state;
+    bool is_paused;
 };
 
 static struct ws_connection *connection_of(struct loop_deferred *work)
@@ -105,31 +107,33 @@ static void on_work(struct loop_deferred *work)
     }
 }
 
-static bool enqueue(struct ws_connection *connection, struct sio_frame *frame)
+static void write_soon(struct ws_connection *connection)
 {
-    if (!frame_queue_push(&connection->queue, frame)) {
-        return false;
-    }
     if (connection->writing == 0) {
         loop_defer(connection->host->loop, &connection->work);
     }
-    return true;
 }
 
 static bool send_control(struct ws_connection *connection, enum ws_opcode opcode, struct slice payload)
 {
     struct sio_frame *frame = frame_create(opcode, &payload, 1);
-    bool good = frame != NULL && enqueue(connection, frame);
+    bool good = frame != NULL && frame_queue_push(&connection->queue, frame);
+    write_soon(connection);
     sio_frame_unref(frame);
     return good;
 }
 
 /* The last frame that this side sends. */
-static void send_close(struct ws_connection *connection, enum ws_close_code code, enum state state)
+static void send_close(struct ws_connection *connection, enum ws_close_code code, const char *reason, enum state state)
 {
-    char bytes[2] = {(char)(code >> 8), (char)(code & 0xff)};
+    char bytes[WS_CONTROL_MAX_BYTES] = {(char)(code >> 8), (char)(code & 0xff)};
+    size_t length = reason != NULL ? strlen(reason) : 0;
+    assert(length <= WS_REASON_MAX_BYTES);
+    if (length > 0) {
+        memcpy(bytes + 2, reason, length);
+    }
     connection->state = (uint8_t)state;
-    if (!send_control(connection, WS_OPCODE_CLOSE, (struct slice){bytes, code == WS_CLOSE_NONE ? 0 : sizeof bytes})) {
+    if (!send_control(connection, WS_OPCODE_CLOSE, (struct slice){bytes, code == WS_CLOSE_NONE ? 0 : 2 + length})) {
         die(connection);
         return;
     }
@@ -140,7 +144,7 @@ static void send_close(struct ws_connection *connection, enum ws_close_code code
 static void fail(struct ws_connection *connection, enum ws_close_code code)
 {
     frame_queue_cut(&connection->queue, connection->writing);
-    send_close(connection, code, STATE_FAILED);
+    send_close(connection, code, NULL, STATE_FAILED);
     tell_end(connection, WS_END_FAILURE);
 }
 
@@ -165,7 +169,7 @@ static void on_written(void *data)
 static void on_peer_close(struct ws_connection *connection, enum ws_close_code code)
 {
     if (connection->state == STATE_OPEN) {
-        send_close(connection, code, STATE_ENDING);
+        send_close(connection, code, NULL, STATE_ENDING);
         tell_end(connection, WS_END_CLOSED);
     } else if (connection->queue.count > 0) {
         connection->state = STATE_ENDING;
@@ -211,6 +215,10 @@ static void on_event(struct ws_connection *connection, const struct ws_event *ev
         }
         break;
     case WS_EVENT_PONG:
+        if (connection->callbacks != NULL && connection->callbacks->on_pong != NULL) {
+            connection->callbacks->on_pong(connection->data);
+        }
+        break;
     case WS_EVENT_MORE:
         break;
     }
@@ -260,7 +268,7 @@ static size_t on_read(void *data, const char *bytes, size_t length)
     do {
         used += ws_parser_read(&connection->parser, bytes + used, length - used, &event);
         on_event(connection, &event);
-    } while (event.type != WS_EVENT_MORE && is_reading(connection));
+    } while (event.type != WS_EVENT_MORE && is_reading(connection) && !connection->is_paused);
     return_scratch(connection);
     return is_reading(connection) ? used : length;
 }
@@ -310,13 +318,11 @@ void ws_connection_set_user(struct ws_connection *connection, const struct ws_ca
 
 bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, enum sio_sending sending)
 {
-    size_t max_bytes = connection->host->queue_max_bytes;
-    if (connection->state != STATE_OPEN ||
-        (sending == SIO_SENDING_EPHEMERAL && connection->queue.bytes > max_bytes / 2)) {
+    if (connection->state != STATE_OPEN) {
         return true;
     }
-    connection->queue.paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;
-    return enqueue(connection, frame) && frame_queue_counted(&connection->queue) <= max_bytes;
+    write_soon(connection);
+    return frame_queue_offer(&connection->queue, frame, sending, connection->host->queue_max_bytes);
 }
 
 size_t ws_connection_queued_bytes(const struct ws_connection *connection)
@@ -324,18 +330,33 @@ size_t ws_connection_queued_bytes(const struct ws_connection *connection)
     return connection->queue.bytes;
 }
 
-void ws_connection_close(struct ws_connection *connection, enum ws_close_code code)
+void ws_connection_pause(struct ws_connection *connection)
+{
+    connection->is_paused = true;
+    stream_pause(connection->stream);
+}
+
+void ws_connection_resume(struct ws_connection *connection)
+{
+    connection->is_paused = false;
+    stream_resume(connection->stream);
+}
+
+void ws_connection_close(struct ws_connection *connection, enum ws_close_code code, const char *reason)
 {
     connection->callbacks = NULL;
+    if (connection->is_paused) {
+        ws_connection_resume(connection); /* for the peer's Close */
+    }
     if (connection->state == STATE_OPEN) {
-        send_close(connection, code, STATE_CLOSING);
+        send_close(connection, code, reason, STATE_CLOSING);
     }
 }
 
-void ws_connection_close_now(struct ws_connection *connection, enum ws_close_code code)
+void ws_connection_close_now(struct ws_connection *connection, enum ws_close_code code, const char *reason)
 {
     frame_queue_cut(&connection->queue, connection->writing);
-    ws_connection_close(connection, code);
+    ws_connection_close(connection, code, reason);
 }
 
 void ws_host_init(struct ws_host *host, struct loop *loop, size_t max_message_bytes, size_t queue_max_bytes)
@@ -352,7 +373,10 @@ void ws_host_close_all(struct ws_host *host, enum ws_close_code code)
     for (struct ws_connection *connection = host->first; connection != NULL; connection = next) {
         next = connection->next;
         if (connection->state == STATE_OPEN) {
-            send_close(connection, code, STATE_CLOSING);
+            if (connection->is_paused) {
+                ws_connection_resume(connection);
+            }
+            send_close(connection, code, NULL, STATE_CLOSING);
             tell_end(connection, WS_END_CLOSED);
         }
     }

@@ -15,6 +15,8 @@
 
 struct ws_connection;
 
+enum { WS_REASON_MAX_BYTES = WS_CONTROL_MAX_BYTES - 2 };
+
 /* What the connections of one loop share: their limits, and a buffer that each uses while it reads. */
 struct ws_host {
     struct loop *loop;
@@ -44,6 +46,8 @@ struct ws_callbacks {
     void (*on_end)(void *data, enum ws_end end);
     /* All that was sent has left the process. May be NULL. */
     void (*on_drain)(void *data);
+    /* May be NULL. */
+    void (*on_pong)(void *data);
 };
 
 /* Takes the stream, also when it returns NULL (without memory). */
@@ -57,12 +61,17 @@ void ws_connection_set_user(struct ws_connection *connection, const struct ws_ca
  * half full. False when the queue is past its cap or there is no memory: the caller should close. */
 bool ws_connection_send(struct ws_connection *connection, struct sio_frame *frame, enum sio_sending sending);
 
+/* Pauses reading, after the message that is being told, and resumes it. */
+void ws_connection_pause(struct ws_connection *connection);
+void ws_connection_resume(struct ws_connection *connection);
+
 /* Bytes that wait to be written. */
 size_t ws_connection_queued_bytes(const struct ws_connection *connection);
 
-/* Sends a Close behind what is queued and starts the closing handshake. */
-void ws_connection_close(struct ws_connection *connection, enum ws_close_code code);
+/* Sends a Close behind what is queued and starts the closing handshake. `reason`, for people, has at most
+ * WS_REASON_MAX_BYTES; NULL for none. */
+void ws_connection_close(struct ws_connection *connection, enum ws_close_code code, const char *reason);
 /* The same, without what is queued and not on its way yet. */
-void ws_connection_close_now(struct ws_connection *connection, enum ws_close_code code);
+void ws_connection_close_now(struct ws_connection *connection, enum ws_close_code code, const char *reason);
 
 #endif

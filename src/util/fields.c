@@ -72,7 +72,7 @@ static bool begin_error(struct field_values *values, struct slice path, enum fie
                         const char *message)
 {
     static const char *const locations[] = {
-        [FIELD_IN_BODY] = "body", [FIELD_IN_QUERY] = "query", [FIELD_IN_PATH] = "path"};
+        [FIELD_IN_BODY] = "body", [FIELD_IN_QUERY] = "query", [FIELD_IN_PATH] = "path", [FIELD_IN_HEADER] = "header"};
     values->error_count++;
     if (values->error_count > FIELD_ERRORS_MAX) {
         return false;

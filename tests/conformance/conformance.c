@@ -95,7 +95,7 @@ static void on_echo_message(void *data, struct slice message, bool is_binary)
     struct ws_connection *connection = data;
     struct sio_frame *frame = frame_create(is_binary ? WS_OPCODE_BINARY : WS_OPCODE_TEXT, &message, 1);
     if (frame == NULL || !ws_connection_send(connection, frame, SIO_SENDING_COUNTED)) {
-        ws_connection_close_now(connection, WS_CLOSE_POLICY);
+        ws_connection_close_now(connection, WS_CLOSE_POLICY, NULL);
     }
     sio_frame_unref(frame);
 }
@@ -105,7 +105,7 @@ static void on_echo_end(void *data, enum ws_end end)
     (void)data, (void)end;
 }
 
-static const struct ws_callbacks ECHO = {on_echo_message, on_echo_end, NULL};
+static const struct ws_callbacks ECHO = {on_echo_message, on_echo_end, NULL, NULL};
 
 static void on_echo_upgrade(struct stream *stream, void *data)
 {

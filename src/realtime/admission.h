@@ -1,0 +1,27 @@
+/* Who may come in: the token of a socket, from any of the places where a client can put one. */
+#ifndef STONECHAT_REALTIME_ADMISSION_H
+#define STONECHAT_REALTIME_ADMISSION_H
+
+#include "auth/token.h"
+#include "util/slice.h"
+
+/* The first that is not empty counts. */
+struct admission_papers {
+    struct slice token;         /* what the protocol has a place of its own for */
+    struct slice query;         /* of the request, percent-encoded: its parameter `token` */
+    struct slice authorization; /* the header: Bearer */
+};
+
+enum admission {
+    ADMISSION_GRANTED,
+    ADMISSION_NO_TOKEN,
+    ADMISSION_BAD_TOKEN,
+};
+
+enum admission admission_check(struct token_cache *tokens, const struct admission_papers *papers,
+                               struct token_claims *ret_claims);
+
+/* Why not, for people; static. */
+const char *admission_message(enum admission admission);
+
+#endif

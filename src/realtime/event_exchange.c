@@ -1,0 +1,177 @@
+#include "event_exchange.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "util/json.h"
+#include "util/metrics.h"
+#include "util/utf8.h"
+
+enum { REPLY_MAX_BYTES = 1 << 20, EVENT_NAME_MAX_BYTES = 128 };
+
+struct event_exchange {
+    struct exchange exchange; /* its peer is the sender */
+    struct event_ack ack;
+    struct event_exchange *previous, *next;
+    struct event_exchange **head;
+    char ack_text[];
+};
+
+/* --- replies --- */
+
+static void on_reply(struct exchange *exchange, enum status status, const char *name, struct slice json,
+                     struct slice pagination)
+{
+    (void)status, (void)pagination;
+    const struct event_ack *ack = &((struct event_exchange *)exchange)->ack;
+    struct event_sender *sender = exchange->peer;
+    if (!ack->is_wanted) {
+        return;
+    }
+    struct buffer out = buffer_init(REPLY_MAX_BYTES);
+    buffer_append_text(&out, "{\"success\":true");
+    if (name != NULL) {
+        buffer_printf(&out, ",\"%s\":", name);
+        buffer_append_slice(&out, json);
+        buffer_append_char(&out, '}');
+    } else if (json.length > 2) {
+        buffer_append_char(&out, ',');
+        buffer_append(&out, json.data + 1, json.length - 1); /* its members, and the brace */
+    } else {
+        buffer_append_char(&out, '}');
+    }
+    if (!out.failed) {
+        sender->answers->ack(sender, ack, buffer_slice(&out));
+    }
+    buffer_dispose(&out);
+}
+
+/* A failure: the ack, or without one the event operation-error. `event` is the name that the client sent. */
+static void send_failure(struct event_sender *sender, const struct event_ack *ack, struct slice event,
+                         enum status status, const char *message, struct slice errors)
+{
+    struct buffer out = buffer_init(REPLY_MAX_BYTES);
+    buffer_append_text(&out, ack->is_wanted ? "{\"success\":false,\"message\":" : "{\"message\":");
+    json_string(&out, slice_of(message));
+    buffer_printf(&out, ",\"code\":\"%s\"", status_code(status));
+    if (status == STATUS_VALIDATION_ERROR) {
+        buffer_append_text(&out, ",\"errors\":[");
+        buffer_append_slice(&out, errors);
+        buffer_append_char(&out, ']');
+    }
+    if (!ack->is_wanted) {
+        buffer_append_text(&out, ",\"event\":");
+        json_string(&out, utf8_cut(event, EVENT_NAME_MAX_BYTES));
+    }
+    buffer_append_char(&out, '}');
+    if (!out.failed && ack->is_wanted) {
+        sender->answers->ack(sender, ack, buffer_slice(&out));
+    } else if (!out.failed) {
+        sender->answers->tell_failure(sender, buffer_slice(&out));
+    }
+    buffer_dispose(&out);
+}
+
+static void on_fail(struct exchange *exchange, enum status status, const char *message, struct slice errors)
+{
+    struct event_exchange *self = (struct event_exchange *)exchange;
+    send_failure(exchange->peer, &self->ack, slice_of(exchange->operation->name), status, message, errors);
+}
+
+static void on_release(struct exchange *exchange)
+{
+    struct event_exchange *self = (struct event_exchange *)exchange;
+    assert(exchange->is_answered);
+    if (self->head != NULL) {
+        if (self->previous != NULL) {
+            self->previous->next = self->next;
+        } else {
+            *self->head = self->next;
+        }
+        if (self->next != NULL) {
+            self->next->previous = self->previous;
+        }
+    }
+    free(self);
+}
+
+static const struct exchange_transport EVENT_TRANSPORT = {on_reply, on_fail, on_release};
+
+void event_exchange_refuse(struct event_sender *sender, struct slice event, const struct event_ack *ack,
+                           enum status status, const char *message)
+{
+    send_failure(sender, ack, event, status, message, (struct slice){NULL, 0});
+}
+
+void event_sender_leave(struct event_sender *sender)
+{
+    for (struct event_exchange *waiting = sender->exchanges; waiting != NULL; waiting = waiting->next) {
+        waiting->exchange.peer = NULL;
+        waiting->head = NULL;
+    }
+    sender->exchanges = NULL;
+}
+
+/* --- events --- */
+
+static const struct operation *find_event(const struct client_worker *worker, struct slice name)
+{
+    for (const struct operation *const *table = worker->events; *table != NULL; table++) {
+        for (const struct operation *event = *table; event->name != NULL; event++) {
+            if (slice_equals(name, slice_of(event->name))) {
+                return event;
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct event_exchange *exchange_create(struct event_sender *sender, const struct operation *operation,
+                                              const struct event_ack *ack)
+{
+    struct event_exchange *self = calloc(1, sizeof *self + ack->text.length);
+    if (self == NULL) {
+        return NULL;
+    }
+    struct exchange *exchange = &self->exchange;
+    exchange->references = 1;
+    exchange->operation = operation;
+    exchange->transport = &EVENT_TRANSPORT;
+    exchange->peer = sender;
+    exchange->context = sender->worker->context;
+    exchange->actor = sender->claims;
+    exchange->origin = sender->session->id;
+    fields_init(&exchange->input);
+    self->ack = *ack;
+    if (ack->text.length > 0) {
+        self->ack.text.data = memcpy(self->ack_text, ack->text.data, ack->text.length);
+    }
+    self->head = &sender->exchanges;
+    self->next = sender->exchanges;
+    if (self->next != NULL) {
+        self->next->previous = self;
+    }
+    sender->exchanges = self;
+    return self;
+}
+
+void event_exchange_start(struct event_sender *sender, struct slice event, struct slice data,
+                          const struct event_ack *ack)
+{
+    const struct operation *operation = find_event(sender->worker, event);
+    metrics_add(METRIC_EVENTS_RECEIVED, 1);
+    if (operation == NULL) {
+        event_exchange_refuse(sender, event, ack, STATUS_INVALID_PAYLOAD, "Unknown event");
+        return;
+    }
+    struct event_exchange *self = exchange_create(sender, operation, ack);
+    if (self == NULL) {
+        event_exchange_refuse(sender, event, ack, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
+        return;
+    }
+    fields_read_json(operation->fields, data, &self->exchange.input);
+    if (exchange_check_input(&self->exchange)) {
+        operation->handle(&self->exchange);
+    }
+    exchange_unref(&self->exchange);
+}

@@ -1,0 +1,470 @@
+#include "realtime/plain_sockets.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "admission.h"
+#include "event_exchange.h"
+#include "origin.h"
+#include "realtime/rendering.h"
+#include "util/json.h"
+#include "ws_connection.h"
+
+/* WAITING (for the token) → OPENING (its place in the log is looked up, and what it sends is not read yet) → OPEN. A
+ * browser is told why it may not come in by the code of a Close, since it hides the answers to upgrades from its page:
+ * so everybody is upgraded first. */
+
+enum { OFFSET_MAX_LENGTH = 64, OFFSET_KEPT_BYTES = 24, ACK_ID_MAX_BYTES = 128, FRAME_MAX_BYTES = 1 << 20 };
+
+static const char TOO_SLOW[] = "Events were not read in time; resume from the last offset";
+
+enum plain_state { PLAIN_WAITING, PLAIN_OPENING, PLAIN_OPEN };
+
+struct plain_sockets {
+    struct plain_sockets_options options;
+    struct ws_host host;
+    struct sio_frame *ping; /* the same for all */
+    int upgrading;          /* requests whose 101 is on its way */
+    bool is_closing;
+    bool is_destroyed; /* but for the upgrades */
+};
+
+/* One device. It goes when its connection has gone; what is under way for it outlives it. */
+struct plain_socket {
+    struct session session;
+    struct event_sender sender;
+    struct plain_sockets *sockets;
+    struct ws_connection *connection;
+    struct timer timer;        /* the token's deadline, then the next ping or the pong's deadline */
+    struct loop_deferred work; /* closes one that reads too slowly */
+    uint8_t state;
+    uint8_t admission;
+    bool awaits_pong, is_doomed;
+    char offset[OFFSET_KEPT_BYTES]; /* from which it wants to resume; longer ones are none */
+};
+
+static struct plain_socket *socket_of(struct event_sender *sender)
+{
+    return (struct plain_socket *)((char *)sender - offsetof(struct plain_socket, sender));
+}
+
+/* --- end --- */
+
+/* Its connection is somebody else's by now. */
+static void destroy_socket(struct plain_socket *socket)
+{
+    struct loop *loop = socket->sockets->options.loop;
+    event_sender_leave(&socket->sender);
+    session_leave(&socket->session);
+    loop_timer_stop(loop, &socket->timer);
+    loop_defer_cancel(loop, &socket->work);
+    free(socket);
+}
+
+static void close_socket(struct plain_socket *socket, enum ws_close_code code, const char *reason)
+{
+    ws_connection_close_now(socket->connection, code, reason);
+    destroy_socket(socket);
+}
+
+static void on_end(void *data, enum ws_end end)
+{
+    (void)end;
+    destroy_socket(data);
+}
+
+static void on_work(struct loop_deferred *work)
+{
+    close_socket((struct plain_socket *)((char *)work - offsetof(struct plain_socket, work)), WS_CLOSE_TRY_AGAIN,
+                 TOO_SLOW);
+}
+
+/* --- sending --- */
+
+/* Never closes inside: who sends may still need the socket. */
+static void send_frame(struct plain_socket *socket, struct sio_frame *frame, enum sio_sending sending)
+{
+    if (socket->is_doomed) {
+        return;
+    }
+    bool good =
+        frame != NULL ? ws_connection_send(socket->connection, frame, sending) : sending == SIO_SENDING_EPHEMERAL;
+    if (!good) {
+        socket->is_doomed = true;
+        loop_defer(socket->sockets->options.loop, &socket->work);
+    }
+}
+
+static void send_parts(struct plain_socket *socket, const struct slice *parts, int count)
+{
+    struct sio_frame *frame = frame_create(WS_OPCODE_TEXT, parts, count);
+    send_frame(socket, frame, SIO_SENDING_COUNTED);
+    sio_frame_unref(frame);
+}
+
+static void send_ack(struct event_sender *sender, const struct event_ack *ack, struct slice json)
+{
+    const struct slice parts[] = {SLICE("{\"ack\":"), ack->text, SLICE(",\"data\":"), json, SLICE("}")};
+    send_parts(socket_of(sender), parts, sizeof parts / sizeof parts[0]);
+}
+
+static void tell_failure(struct event_sender *sender, struct slice json)
+{
+    const struct slice parts[] = {SLICE("{\"event\":\"operation-error\",\"data\":"), json, SLICE("}")};
+    send_parts(socket_of(sender), parts, sizeof parts / sizeof parts[0]);
+}
+
+static const struct event_answers ANSWERS = {send_ack, tell_failure};
+
+/* --- as the transport of a session --- */
+
+static void send_ready(struct plain_socket *socket, const struct session_opening *opening)
+{
+    char text[256], user_id[UUID_TEXT_LENGTH];
+    uuid_format(socket->session.user_id, user_id);
+    int length =
+        snprintf(text, sizeof text,
+                 "{\"event\":\"ready\",\"data\":{\"userId\":\"%.*s\",\"offset\":\"%" PRId64 "\",\"resumed\":%s}}",
+                 UUID_TEXT_LENGTH, user_id, opening->seq, opening->is_resumed ? "true" : "false");
+    send_parts(socket, &(struct slice){text, (size_t)length}, 1);
+    if (socket->offset[0] != '\0' && !opening->is_resumed) {
+        length =
+            snprintf(text, sizeof text, "{\"event\":\"reset\",\"data\":{\"offset\":\"%" PRId64 "\"}}", opening->seq);
+        send_parts(socket, &(struct slice){text, (size_t)length}, 1);
+    }
+}
+
+static void on_open(struct session *session, const struct session_opening *opening)
+{
+    struct plain_socket *socket = (struct plain_socket *)session;
+    if (opening->status != STATUS_OK) {
+        bool is_refused = opening->status == STATUS_UNAUTHORIZED;
+        close_socket(socket, is_refused ? WS_CLOSE_UNAUTHORIZED : WS_CLOSE_TRY_AGAIN, status_message(opening->status));
+        return;
+    }
+    socket->state = PLAIN_OPEN;
+    send_ready(socket, opening);
+    loop_timer_start(socket->sockets->options.loop, &socket->timer, socket->sockets->options.ping_interval_ms);
+    ws_connection_resume(socket->connection);
+}
+
+static void send_event(struct session *session, struct rendering *rendering, enum session_sending sending)
+{
+    send_frame((struct plain_socket *)session, rendering_frame(rendering, RENDERING_PLAIN), frame_sending(sending));
+}
+
+static bool wait_for_drain(struct session *session)
+{
+    return ws_connection_queued_bytes(((struct plain_socket *)session)->connection) > 0;
+}
+
+static const struct session_transport PLAIN_TRANSPORT = {on_open, send_event, wait_for_drain};
+
+static void on_drain(void *data)
+{
+    session_on_drain(&((struct plain_socket *)data)->session);
+}
+
+/* --- letting in --- */
+
+static void open_session(struct plain_socket *socket)
+{
+    struct session_resume resume = {.offset = slice_of(socket->offset)};
+    socket->state = PLAIN_OPENING;
+    socket->session.user_id = socket->sender.claims.user_id;
+    loop_timer_stop(socket->sockets->options.loop, &socket->timer);
+    ws_connection_pause(socket->connection);
+    if (!session_open(&socket->session, socket->sockets->options.worker->hub, &resume)) {
+        close_socket(socket, WS_CLOSE_TRY_AGAIN, status_message(STATUS_UNAVAILABLE));
+    }
+}
+
+static void enter(struct plain_socket *socket, enum admission admission)
+{
+    if (admission == ADMISSION_GRANTED) {
+        open_session(socket);
+    } else {
+        close_socket(socket, WS_CLOSE_UNAUTHORIZED, admission_message(admission));
+    }
+}
+
+/* What is no place in a log is kept as something that the session finds so. */
+static void keep_offset(struct plain_socket *socket, struct slice offset)
+{
+    bool is_short = offset.length > 0 && offset.length < sizeof socket->offset;
+    snprintf(socket->offset, sizeof socket->offset, "%.*s", is_short ? (int)offset.length : 1,
+             is_short ? offset.data : "?");
+}
+
+enum { AUTH_TOKEN, AUTH_SINCE };
+
+static const struct field AUTH_FIELDS[] = {
+    [AUTH_TOKEN] = {.name = "token", .type = FIELD_TEXT, .min = 1, .max = TOKEN_MAX_BYTES, .flags = FIELD_SECRET},
+    [AUTH_SINCE] = {.name = "since", .type = FIELD_JSON},
+    {0},
+};
+
+static struct slice without_quotes(struct slice json)
+{
+    bool is_quoted = json.length >= 2 && json.data[0] == '"';
+    return is_quoted ? (struct slice){json.data + 1, json.length - 2} : json;
+}
+
+/* The frame `auth`. */
+static void authenticate(struct plain_socket *socket, struct slice data)
+{
+    struct field_values values;
+    struct token_cache *tokens = socket->sockets->options.worker->tokens;
+    enum admission admission = ADMISSION_NO_TOKEN;
+    fields_init(&values);
+    fields_read_json(AUTH_FIELDS, data, &values);
+    if (values.values[AUTH_TOKEN].present) {
+        struct admission_papers papers = {.token = values.values[AUTH_TOKEN].text};
+        admission = admission_check(tokens, &papers, &socket->sender.claims);
+    } else if (values.values[AUTH_TOKEN].is_wrong) {
+        admission = ADMISSION_BAD_TOKEN;
+    }
+    if (values.values[AUTH_SINCE].present) {
+        keep_offset(socket, without_quotes(values.values[AUTH_SINCE].text));
+    }
+    fields_dispose(&values);
+    enter(socket, admission);
+}
+
+/* --- what comes --- */
+
+enum { FRAME_EVENT, FRAME_DATA, FRAME_ID };
+
+static const struct field FRAME_FIELDS[] = {
+    [FRAME_EVENT] = {.name = "event", .type = FIELD_TEXT, .max = FRAME_MAX_BYTES, .flags = FIELD_REQUIRED},
+    [FRAME_DATA] = {.name = "data", .type = FIELD_JSON},
+    [FRAME_ID] = {.name = "id", .type = FIELD_JSON},
+    {0},
+};
+
+static bool is_ack_id(struct slice json)
+{
+    char first = json.data[0];
+    return json.length <= ACK_ID_MAX_BYTES && (first == '"' || first == '-' || (first >= '0' && first <= '9'));
+}
+
+static void take_frame(struct plain_socket *socket, const struct field_values *frame)
+{
+    const struct field_value *event = &frame->values[FRAME_EVENT], *id = &frame->values[FRAME_ID];
+    struct slice data = frame->values[FRAME_DATA].present ? frame->values[FRAME_DATA].text : SLICE("{}");
+    if (socket->state == PLAIN_WAITING) {
+        authenticate(socket, slice_equals(event->text, SLICE("auth")) ? data : SLICE("{}"));
+        return;
+    }
+    bool is_id_good = id->present && is_ack_id(id->text);
+    struct event_ack ack = {.is_wanted = is_id_good, .text = is_id_good ? id->text : (struct slice){NULL, 0}};
+    if (fields_status(frame) == STATUS_UNAVAILABLE) {
+        event_exchange_refuse(&socket->sender, event->text, &ack, STATUS_UNAVAILABLE,
+                              status_message(STATUS_UNAVAILABLE));
+    } else if (fields_status(frame) != STATUS_OK || id->present != is_id_good) {
+        event_exchange_refuse(&socket->sender, event->text, &ack, STATUS_INVALID_PAYLOAD,
+                              "Send {\"event\":text,\"data\":object}, and \"id\", text or a number, for an ack");
+    } else {
+        event_exchange_start(&socket->sender, event->text, data, &ack);
+    }
+}
+
+static void on_message(void *data, struct slice message, bool is_binary)
+{
+    struct plain_socket *socket = data;
+    struct field_values frame;
+    if (socket->is_doomed) {
+        return;
+    }
+    if (is_binary) {
+        close_socket(socket, WS_CLOSE_UNSUPPORTED, "Send JSON as text");
+        return;
+    }
+    fields_init(&frame);
+    fields_read_json(FRAME_FIELDS, message, &frame);
+    if (frame.malformed) {
+        close_socket(socket, WS_CLOSE_BAD_DATA, "Malformed JSON");
+    } else {
+        take_frame(socket, &frame);
+    }
+    fields_dispose(&frame);
+}
+
+static void on_pong(void *data)
+{
+    struct plain_socket *socket = data;
+    if (socket->state == PLAIN_OPEN) {
+        socket->awaits_pong = false;
+        loop_timer_start(socket->sockets->options.loop, &socket->timer, socket->sockets->options.ping_interval_ms);
+    }
+}
+
+static const struct ws_callbacks WS_CALLBACKS = {on_message, on_end, on_drain, on_pong};
+
+static void on_timer(struct timer *timer)
+{
+    struct plain_socket *socket = (struct plain_socket *)((char *)timer - offsetof(struct plain_socket, timer));
+    struct plain_sockets *sockets = socket->sockets;
+    if (socket->state == PLAIN_WAITING) {
+        enter(socket, ADMISSION_NO_TOKEN);
+    } else if (socket->awaits_pong) {
+        close_socket(socket, WS_CLOSE_POLICY, "No pong in time");
+    } else {
+        socket->awaits_pong = true;
+        loop_timer_start(sockets->options.loop, timer, sockets->options.ping_timeout_ms);
+        send_frame(socket, sockets->ping, SIO_SENDING_COUNTED);
+    }
+}
+
+/* --- requests --- */
+
+static void free_when_unused(struct plain_sockets *sockets)
+{
+    if (sockets->is_destroyed && sockets->upgrading == 0) {
+        sio_frame_unref(sockets->ping);
+        free(sockets);
+    }
+}
+
+static void on_upgraded(struct stream *stream, void *data)
+{
+    struct plain_socket *socket = data;
+    struct plain_sockets *sockets = socket->sockets;
+    sockets->upgrading--;
+    if (stream == NULL || sockets->is_closing) {
+        stream_close(stream);
+        free(socket);
+        free_when_unused(sockets);
+        return;
+    }
+    socket->connection = ws_connection_create(&sockets->host, stream, &WS_CALLBACKS, socket);
+    if (socket->connection == NULL) {
+        free(socket);
+    } else if (socket->admission != ADMISSION_NO_TOKEN) {
+        enter(socket, socket->admission);
+    } else {
+        loop_timer_start(sockets->options.loop, &socket->timer, sockets->options.connect_timeout_ms);
+    }
+}
+
+/* Takes the next member off a list that is separated by commas. */
+static struct slice take_member(struct slice *list)
+{
+    const char *comma = list->length > 0 ? memchr(list->data, ',', list->length) : NULL;
+    struct slice member = {list->data, comma != NULL ? (size_t)(comma - list->data) : list->length};
+    size_t used = member.length + (comma != NULL ? 1 : 0);
+    *list = (struct slice){used > 0 ? list->data + used : list->data, list->length - used};
+    while (member.length > 0 && memchr(" \t", member.data[0], 2) != NULL) {
+        member = (struct slice){member.data + 1, member.length - 1};
+    }
+    while (member.length > 0 && memchr(" \t", member.data[member.length - 1], 2) != NULL) {
+        member.length--;
+    }
+    return member;
+}
+
+/* `bearer, <token>`: of all headers, a browser's page can set only this one. False when there is no `bearer`. */
+static bool read_protocol(const struct http_request *request, struct slice *ret_token)
+{
+    struct slice list = http_request_header(request, "sec-websocket-protocol");
+    while (list.length > 0) {
+        struct slice member = take_member(&list);
+        if (member.length == 6 && strncasecmp(member.data, "bearer", 6) == 0) {
+            *ret_token = take_member(&list);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_since(struct plain_socket *socket, struct slice query)
+{
+    static const struct field fields[] = {{.name = "since", .type = FIELD_TEXT, .max = OFFSET_MAX_LENGTH}, {0}};
+    struct field_values values;
+    fields_init(&values);
+    fields_read_query(fields, query, &values);
+    if (values.values[0].present || values.values[0].is_wrong) {
+        keep_offset(socket, values.values[0].text);
+    }
+    fields_dispose(&values);
+}
+
+static void upgrade(struct plain_sockets *sockets, struct http_request *request)
+{
+    struct plain_socket *socket = calloc(1, sizeof *socket);
+    if (socket == NULL) {
+        http_request_refuse(request, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
+        return;
+    }
+    socket->session.transport = &PLAIN_TRANSPORT;
+    socket->sender.answers = &ANSWERS;
+    socket->sender.worker = sockets->options.worker;
+    socket->sender.session = &socket->session;
+    socket->sockets = sockets;
+    socket->timer.on_fire = on_timer;
+    socket->work.run = on_work;
+    struct admission_papers papers = {.query = http_request_query(request),
+                                      .authorization = http_request_header(request, "authorization")};
+    bool has_protocol = read_protocol(request, &papers.token);
+    socket->admission = (uint8_t)admission_check(sockets->options.worker->tokens, &papers, &socket->sender.claims);
+    read_since(socket, papers.query);
+    if (http_request_upgrade(request, has_protocol ? "bearer" : NULL, on_upgraded, socket)) {
+        sockets->upgrading++;
+    } else {
+        free(socket);
+        http_request_refuse(request, STATUS_BAD_REQUEST, "Open a WebSocket here, by HTTP/1.1");
+    }
+}
+
+void plain_sockets_handle(struct plain_sockets *sockets, const struct http_site *site, struct http_request *request)
+{
+    if (!http_request_allow(request, "GET")) {
+        return;
+    }
+    if (!origin_is_own(request) && !http_site_allows_origin(site, http_request_header(request, "origin"))) {
+        http_request_refuse(request, STATUS_FORBIDDEN, "Pages of this origin are not allowed here");
+    } else if (sockets->is_closing) {
+        http_request_refuse(request, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
+    } else {
+        upgrade(sockets, request);
+    }
+}
+
+/* --- all of them --- */
+
+struct plain_sockets *plain_sockets_create(const struct plain_sockets_options *options)
+{
+    struct plain_sockets *sockets = calloc(1, sizeof *sockets);
+    if (sockets == NULL || (sockets->ping = frame_create(WS_OPCODE_PING, NULL, 0)) == NULL) {
+        free(sockets);
+        return NULL;
+    }
+    sockets->options = *options;
+    ws_host_init(&sockets->host, options->loop, options->max_payload_bytes, options->send_queue_max_bytes);
+    return sockets;
+}
+
+void plain_sockets_close_all(struct plain_sockets *sockets)
+{
+    sockets->is_closing = true;
+    ws_host_close_all(&sockets->host, WS_CLOSE_GOING_AWAY);
+}
+
+int plain_sockets_count(const struct plain_sockets *sockets)
+{
+    return sockets->host.count;
+}
+
+void plain_sockets_destroy(struct plain_sockets *sockets)
+{
+    if (sockets == NULL) {
+        return;
+    }
+    plain_sockets_close_all(sockets);
+    ws_host_dispose(&sockets->host);
+    sockets->is_destroyed = true;
+    free_when_unused(sockets);
+}

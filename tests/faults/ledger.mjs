@@ -201,7 +201,7 @@ function auditDevice(ledger, device, report) {
       report.found('wrong', `${device.name} got ${JSON.stringify(data)}, which is ${JSON.stringify(what)}`);
     }
     if (!/^[1-9]\d*$/.test(offset)) report.found('wrong', `${device.name} got ${key} at the offset ${offset}`);
-    const chat = `${event} ${data.chatId}`;
+    const chat = `${event} ${data.chatId} ${data.readerId}`;
     if (Number(offset) <= last || data.seq <= (seqs.get(chat) ?? 0)) {
       report.found('reordered', `${device.name} got ${key} (seq ${data.seq}) at ${offset} behind ${last}`);
     }

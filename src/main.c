@@ -142,6 +142,12 @@ static int count_sockets(struct server_worker *server_worker)
     return sio_server_session_count(((struct worker *)server_worker->http.context)->sockets);
 }
 
+/* Events may be in the log of which no session has been told. */
+static void on_doubt(void *data)
+{
+    hub_catch_up(data);
+}
+
 static bool create_worker(struct program *program, int index)
 {
     struct worker *worker = &program->workers[index];
@@ -171,6 +177,9 @@ static bool create_worker(struct program *program, int index)
     services->append_hub = program->hubs[0];
     if (services->hub == NULL || services->db == NULL || services->append == NULL) {
         return false;
+    }
+    if (index == 0) {
+        db_watch_doubt(program->append, on_doubt, services->hub);
     }
     worker->presence = presence_watch(program->presence, services->loop, services->hub, announce_presence, services);
     *server_worker =

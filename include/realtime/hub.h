@@ -49,7 +49,7 @@ void hub_publish(struct hub *hub, const struct hub_event *event);
 /* The user's log has grown to `seq`, as somebody else says: his sessions on all workers read what they miss. Called on
  * `hub`'s thread. */
 void hub_hint(struct hub *hub, struct uuid user_id, int64_t seq);
-/* Nobody knows what was missed: every session on this worker looks at its log. */
+/* Nobody knows what was missed: every session on all workers looks at its log. On the first hub's thread. */
 void hub_catch_up(struct hub *hub);
 
 /* --- for sessions --- */

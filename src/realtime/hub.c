@@ -180,9 +180,28 @@ static void hint_next(struct session *session)
     session_on_hint(session, session->sent_seq + 1);
 }
 
+struct look {
+    struct loop_task task;
+    struct hub *hub;
+};
+
+static void on_look(struct loop_task *task)
+{
+    struct look *look = (struct look *)task;
+    for_each_session(look->hub, hint_next);
+    free(look);
+}
+
 void hub_catch_up(struct hub *hub)
 {
     for_each_session(hub, hint_next);
+    for (int i = 0; i < hub->options.count; i++) {
+        struct look *look = i != hub->options.index ? malloc(sizeof *look) : NULL;
+        if (look != NULL) {
+            *look = (struct look){.task.run = on_look, .hub = hub->options.hubs[i]};
+            loop_post(hub->options.hubs[i]->options.loop, &look->task);
+        }
+    }
 }
 
 /* --- publishing --- */

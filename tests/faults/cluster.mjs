@@ -18,6 +18,7 @@ const environment = {
   PING_INTERVAL_MS: '1500',
   PING_TIMEOUT_MS: '1500',
   PRESENCE_GRACE_MS: '500',
+  PRESENCE_LEASE_SECONDS: '3',
 };
 
 export class Cluster {

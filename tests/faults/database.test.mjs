@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { friends, unique } from '../support/api.mjs';
 import { until } from '../support/server.mjs';
 import { underLoad } from './chatters.mjs';
-import { Cluster, rounds } from './cluster.mjs';
+import { Cluster, nodeCount, rounds } from './cluster.mjs';
 
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
 
@@ -45,20 +45,39 @@ describe('the database', () => {
     });
   });
 
-  test('what it committed while the answer got lost is delivered, though nothing else happens', async () => {
+  // Bob has a phone at each node. Alice writes by the first node, whose line takes what it says and gives no answer.
+  async function commitUnheard() {
     const [alice, bob] = await friends(cluster, 'alice', 'bob');
-    const phones = await Promise.all(cluster.urls.map(url => Object.create(bob, { server: { value: { url } } }).connect()));
+    const at = (client, url) => Object.create(client, { server: { value: { url } } });
+    const phones = await Promise.all(cluster.urls.map(url => at(bob, url).connect()));
     const clientId = unique('unheard');
-    lines(line => line.blackHole('answers'));
-    alice.send(bob, clientId, { clientId }).catch(() => {});
-    await until(
-      () => cluster.query(`SELECT count(*) FROM messages WHERE client_id = '${clientId}'`).then(Number), 'the message'
-    );
-    lines(line => line.heal());
+    cluster.lines[0].blackHole('answers');
+    at(alice, cluster.urls[0]).send(bob, clientId, { clientId }).catch(() => {});
+    const count = `SELECT count(*) FROM messages WHERE client_id = '${clientId}'`;
+    await until(async () => (await cluster.query(count)) === '1', 'the message');
+    return { phones, arrived: phone => phone.next('private-message', ({ content }) => content === clientId) };
+  }
+
+  test('what it committed while the answer got lost is delivered, though nothing else happens', async () => {
+    const { phones, arrived } = await commitUnheard();
+    cluster.lines[0].heal();
     for (const phone of phones) {
-      await phone.next('private-message', ({ content }) => content === clientId);
+      await arrived(phone);
       phone.close();
     }
+  });
+
+  const skip = nodeCount < 2 && 'needs two nodes';
+  test('and so it is when the node that did not hear of it dies', { skip }, async () => {
+    const { phones: [phone, ...others], arrived } = await commitUnheard();
+    phone.close();
+    await cluster.nodes[0].kill();
+    cluster.lines[0].heal();
+    for (const other of others) {
+      await arrived(other);
+      other.close();
+    }
+    await cluster.nodes[0].restart({ isCrash: true });
   });
 
   test('it is slow', async t => {

@@ -16,7 +16,7 @@ const people = 5;
 const ackTimeoutMs = 2000;
 const patienceMs = 40_000;
 const acksABreak = 60; // acknowledged before each fault, and after
-const messagesMax = 20_000; // of a scenario: a fault that never takes hold is an error
+const messagesMax = 20_000 * rounds; // of a scenario: a fault that never takes hold is an error
 const giveUpOneIn = 10; // of what failed once
 
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms));

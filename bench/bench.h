@@ -50,6 +50,7 @@ typedef bool scenario_run(struct bench *bench);
 scenario_run scenario_chats, scenario_messages, scenario_post, scenario_health, scenario_login, scenario_pages,
     scenario_logins;
 /* socket_scenarios.c */
-scenario_run scenario_sockets, scenario_paced, scenario_connect, scenario_idle, scenario_fanout;
+scenario_run scenario_sockets, scenario_paced, scenario_connect, scenario_idle, scenario_fanout, scenario_reconnect,
+    scenario_resume;
 
 #endif

@@ -24,6 +24,8 @@ static const struct scenario {
     {"connect", "--sockets users connect and authenticate, 64 at a time", scenario_connect},
     {"idle", "connect, and the memory of a socket that stays (start the server afresh)", scenario_idle},
     {"fanout", "one event to 1,000 sockets", scenario_fanout},
+    {"reconnect", "a tenth of --sockets, then all, are cut off and come back at once", scenario_reconnect},
+    {"resume", "200 users come back to 500 events each", scenario_resume},
 };
 
 enum { SCENARIO_COUNT = sizeof scenarios / sizeof scenarios[0] };

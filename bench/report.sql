@@ -16,6 +16,9 @@ INSERT INTO titles (name, title) VALUES
     ('connect', 'connect + authenticate'),
     ('idle', 'idle authenticated socket'),
     ('fanout', 'one event to 1,000 sockets, frames'),
+    ('reconnect-few', '1,000 sockets are back'),
+    ('reconnect-all', '10,000 sockets are back'),
+    ('resume', '200 users catch up 500 events each'),
     ('login', 'POST /api/auth/login'),
     ('chats-alone', 'GET /api/chats, 4 connections'),
     ('chats-beside', '  the same while 32 clients log in');

@@ -12,6 +12,7 @@
 #include "socketio_client.h"
 
 enum { HANDSHAKES_AT_ONCE = 64, TALKERS = 200, PACED_TALKERS = 1000, FANOUT_SOCKETS = 1000, FANOUT_EVENTS_AHEAD = 2 };
+enum { RESUMERS = 200, RESUMED_EVENTS = 500 };
 static const double HANDSHAKE_LIMIT_S = 180, DRAIN_LIMIT_S = 20, IDLE_SETTLE_S = 4;
 
 /* --- a crowd of clients --- */
@@ -20,6 +21,8 @@ struct crowd {
     struct bench *bench;
     struct socketio_client *clients; /* owned */
     size_t count, ready, failed;
+    size_t *turned_away; /* they try again; NULL: that is an error */
+    size_t turned_away_count;
     struct tally tally;
 };
 
@@ -33,6 +36,10 @@ static void on_ready(struct socketio_client *client)
 static void on_failure(struct socketio_client *client, const char *reason, struct slice detail)
 {
     struct crowd *crowd = client->owner;
+    if (crowd->turned_away != NULL) {
+        crowd->turned_away[crowd->turned_away_count++] = client->index;
+        return;
+    }
     crowd->failed++;
     tally_error(&crowd->tally, reason, detail);
 }
@@ -42,12 +49,31 @@ static bool starts_with(struct slice text, struct slice prefix)
     return text.length >= prefix.length && memcmp(text.data, prefix.data, prefix.length) == 0;
 }
 
+/* Connects all clients, so many at a time. False when some are not let in. */
+static bool crowd_connect(struct crowd *crowd, size_t at_once, const struct socketio_callbacks *callbacks)
+{
+    const uint64_t deadline_ns = net_now_ns() + (uint64_t)(HANDSHAKE_LIMIT_S * 1e9);
+    const size_t count = crowd->count;
+    size_t started = 0;
+    crowd->ready = crowd->failed = 0;
+    while (crowd->ready + crowd->failed < count && net_now_ns() < deadline_ns) {
+        while (started < count && started - crowd->ready - crowd->failed < at_once) {
+            socketio_connect(&crowd->clients[started++], &crowd->bench->net, callbacks);
+        }
+        net_poll(&crowd->bench->net, 10000000u);
+        while (crowd->turned_away_count > 0) {
+            socketio_connect(&crowd->clients[crowd->turned_away[--crowd->turned_away_count]], &crowd->bench->net,
+                             callbacks);
+        }
+    }
+    crowd->count = started;
+    return crowd->ready == count;
+}
+
 /* Lets `count` clients in: client i is user i, or (`is_one_user`) user 0 for client 0 and user 1 for all others. */
 static bool crowd_open(struct crowd *crowd, struct bench *bench, size_t count, bool is_one_user,
                        const struct socketio_callbacks *callbacks)
 {
-    const uint64_t deadline_ns = net_now_ns() + (uint64_t)(HANDSHAKE_LIMIT_S * 1e9);
-    size_t started = 0;
     crowd->bench = bench;
     crowd->clients = calloc(count, sizeof *crowd->clients);
     crowd->count = crowd->clients != NULL ? count : 0;
@@ -56,27 +82,38 @@ static bool crowd_open(struct crowd *crowd, struct bench *bench, size_t count, b
         crowd->count = 0;
         return false;
     }
-    while (crowd->ready + crowd->failed < count && net_now_ns() < deadline_ns) {
-        while (started < count && started - crowd->ready - crowd->failed < HANDSHAKES_AT_ONCE) {
-            struct socketio_client *client = &crowd->clients[started];
-            client->owner = crowd;
-            client->index = started;
-            client->token = bench->users[is_one_user && started > 1 ? 1 : started].token;
-            socketio_connect(client, &bench->net, callbacks);
-            started++;
-        }
-        net_poll(&bench->net, 10000000u);
+    for (size_t i = 0; i < count; i++) {
+        struct socketio_client *client = &crowd->clients[i];
+        client->owner = crowd;
+        client->index = i;
+        client->token = bench->users[is_one_user && i > 1 ? 1 : i].token;
+        client->connection.fd = -1;
     }
-    crowd->count = started;
-    return crowd->ready == count;
+    return crowd_connect(crowd, HANDSHAKES_AT_ONCE, callbacks);
 }
 
-static void crowd_close(struct crowd *crowd)
+/* All connections end at once. */
+static void crowd_cut(struct crowd *crowd)
 {
     net_poll(&crowd->bench->net, 0); /* nothing of ours may stay queued */
     for (size_t i = 0; i < crowd->count; i++) {
         socketio_close(&crowd->clients[i]);
     }
+}
+
+/* How many have not gone on with the session that they had. */
+static int64_t crowd_count_unrecovered(const struct crowd *crowd)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < crowd->count; i++) {
+        count += !crowd->clients[i].is_recovered;
+    }
+    return count;
+}
+
+static void crowd_close(struct crowd *crowd)
+{
+    crowd_cut(crowd);
     free(crowd->clients);
 }
 
@@ -95,6 +132,7 @@ struct talk {
     struct talker *talkers;
     uint64_t run_id; /* tells this run's messages from others */
     uint64_t window; /* messages under way a client; 0: the clock sends */
+    uint64_t limit;  /* messages of a client; 0: without end */
     bool is_stopped;
 };
 
@@ -134,32 +172,44 @@ static void hear(struct talker *talker, uint64_t number)
     talker->highest = number > talker->highest ? number : talker->highest;
 }
 
-static void on_message(struct socketio_client *client, struct slice packet)
+/* Hears a message of this run. False when it is something else. */
+static bool take_message(struct socketio_client *client, struct slice packet, uint64_t *ret_sent_at_ns)
 {
     static const char key[] = "\"content\":\"";
     struct talk *talk = client->owner;
     if (!starts_with(packet, SLICE("[\"private-message\","))) {
-        return;
+        return false;
     }
     const char *at = memmem(packet.data, packet.length, key, sizeof key - 1);
     char *next;
     if (at == NULL || strtoull(at + sizeof key - 1, &next, 16) != talk->run_id || *next != '.') {
-        return;
+        return false;
     }
     const size_t sender = strtoull(next + 1, &next, 10);
-    const uint64_t number = strtoull(next + 1, &next, 10), sent_at_ns = strtoull(next + 1, &next, 10);
+    const uint64_t number = strtoull(next + 1, &next, 10);
+    *ret_sent_at_ns = strtoull(next + 1, &next, 10);
     if (sender != (client->index ^ 1) || number >= talk->talkers[sender].sent) {
         tally_error(&talk->crowd.tally, "a message for someone else", packet);
-        return;
+        return false;
     }
     hear(&talk->talkers[client->index], number);
-    tally_count(&talk->crowd.tally, net_now_ns() - sent_at_ns);
+    return true;
+}
+
+static void on_message(struct socketio_client *client, struct slice packet)
+{
+    struct talk *talk = client->owner;
+    uint64_t sent_at_ns;
+    if (take_message(client, packet, &sent_at_ns)) {
+        tally_count(&talk->crowd.tally, net_now_ns() - sent_at_ns);
+    }
 }
 
 static void fill_window(struct talk *talk, struct socketio_client *client)
 {
     const struct talker *talker = &talk->talkers[client->index];
-    while (!talk->is_stopped && talker->sent - talker->acked < talk->window) {
+    while (!talk->is_stopped && talker->sent - talker->acked < talk->window &&
+           (talk->limit == 0 || talker->sent < talk->limit)) {
         say(talk, client, net_now_ns());
     }
 }
@@ -185,14 +235,20 @@ static bool is_all_said(const struct talk *talk)
     return true;
 }
 
-/* Waits until everything sent is acked and delivered, counts what is not, closes and frees. */
-static void talk_finish(struct talk *talk, struct row *row)
+/* Waits until everything sent is acked and delivered. */
+static void talk_drain(struct talk *talk)
 {
     const uint64_t deadline_ns = net_now_ns() + (uint64_t)(DRAIN_LIMIT_S * 1e9);
-    talk->is_stopped = true;
     while (!is_all_said(talk) && net_now_ns() < deadline_ns) {
         net_poll(&talk->crowd.bench->net, 10000000u);
     }
+}
+
+/* Drains, counts what is missing, closes and frees. */
+static void talk_finish(struct talk *talk, struct row *row)
+{
+    talk->is_stopped = true;
+    talk_drain(talk);
     row->lost = row->duplicated = row->reordered = 0;
     for (size_t i = 0; i < talk->crowd.count; i++) {
         const struct talker *talker = &talk->talkers[i];
@@ -280,6 +336,58 @@ bool scenario_paced(struct bench *bench)
     return true;
 }
 
+/* --- catching up --- */
+
+/* Its time counts from when the client began to connect. */
+static void on_missed_message(struct socketio_client *client, struct slice packet)
+{
+    struct talk *talk = client->owner;
+    uint64_t sent_at_ns;
+    if (take_message(client, packet, &sent_at_ns)) {
+        tally_count(&talk->crowd.tally, net_now_ns() - client->started_at_ns);
+    }
+}
+
+static void forget_received(struct talk *talk)
+{
+    for (size_t i = 0; i < talk->crowd.count; i++) {
+        struct talker *talker = &talk->talkers[i];
+        free(talker->is_received);
+        *talker = (struct talker){.sent = talker->sent, .acked = talker->acked};
+    }
+}
+
+/* Everybody has been told something, is cut off, and comes back as if it had heard nothing of it. */
+bool scenario_resume(struct bench *bench)
+{
+    static const struct socketio_callbacks callbacks = {
+        .on_ready = on_ready, .on_event = on_missed_message, .on_ack = on_message_ack, .on_failure = on_failure};
+    struct row row = row_init("resume", "event");
+    struct talk *talk = talk_open(bench, RESUMERS, (uint64_t)bench->options.window);
+    if (talk == NULL) {
+        return false;
+    }
+    talk->limit = RESUMED_EVENTS;
+    for (size_t i = 0; i < talk->crowd.count; i++) {
+        fill_window(talk, &talk->crowd.clients[i]);
+    }
+    talk_drain(talk);
+    crowd_cut(&talk->crowd);
+    forget_received(talk);
+    const struct usage from = bench_usage(bench);
+    talk->crowd.tally.is_measuring = true;
+    const bool is_back = crowd_connect(&talk->crowd, RESUMERS, &callbacks);
+    talk_drain(talk);
+    talk->crowd.tally.is_measuring = false;
+    const struct usage to = bench_usage(bench);
+    talk->crowd.tally.count -= is_back ? RESUMERS : 0; /* on_ready counted them */
+    bench_fill_row(bench, &row, &talk->crowd.tally, &from, &to);
+    talk_finish(talk, &row);
+    bench_report(bench, &row);
+    free(talk);
+    return is_back;
+}
+
 /* --- connecting, and staying idle --- */
 
 static void ignore(struct socketio_client *client, struct slice packet)
@@ -288,14 +396,15 @@ static void ignore(struct socketio_client *client, struct slice packet)
     (void)packet;
 }
 
+static const struct socketio_callbacks idle_callbacks = {
+    .on_ready = on_ready, .on_event = ignore, .on_ack = ignore, .on_failure = on_failure};
+
 static bool connect_all(struct bench *bench, bool is_idle)
 {
-    static const struct socketio_callbacks callbacks = {
-        .on_ready = on_ready, .on_event = ignore, .on_ack = ignore, .on_failure = on_failure};
     struct row connect = row_init("connect", "socket"), idle = row_init("idle", "socket");
     struct crowd crowd = {.tally = {.is_measuring = true}};
     const struct usage from = bench_usage(bench);
-    const bool is_open = crowd_open(&crowd, bench, (size_t)bench->options.sockets, false, &callbacks);
+    const bool is_open = crowd_open(&crowd, bench, (size_t)bench->options.sockets, false, &idle_callbacks);
     const struct usage to = bench_usage(bench);
     crowd.tally.is_measuring = false;
     bench_fill_row(bench, &connect, &crowd.tally, &from, &to);
@@ -320,6 +429,35 @@ bool scenario_connect(struct bench *bench)
 bool scenario_idle(struct bench *bench)
 {
     return connect_all(bench, true);
+}
+
+/* All are cut off at once, and all come back at once: also those that a busy server sends away again. */
+static bool reconnect_all(struct bench *bench, const char *name, size_t count)
+{
+    struct row row = row_init(name, "socket");
+    struct crowd crowd = {0};
+    bool is_open = crowd_open(&crowd, bench, count, false, &idle_callbacks);
+    if (is_open) {
+        crowd_cut(&crowd);
+        crowd.turned_away = calloc(count, sizeof *crowd.turned_away);
+        const struct usage from = bench_usage(bench);
+        crowd.tally.is_measuring = true;
+        is_open = crowd_connect(&crowd, count, &idle_callbacks);
+        const struct usage to = bench_usage(bench);
+        bench_fill_row(bench, &row, &crowd.tally, &from, &to);
+        row.lost = crowd_count_unrecovered(&crowd);
+        row.duplicated = row.reordered = 0;
+        bench_report(bench, &row);
+    }
+    crowd_close(&crowd);
+    free(crowd.turned_away);
+    return is_open;
+}
+
+bool scenario_reconnect(struct bench *bench)
+{
+    const size_t most = (size_t)bench->options.sockets;
+    return reconnect_all(bench, "reconnect-few", most / 10) && reconnect_all(bench, "reconnect-all", most);
 }
 
 /* --- one event to a thousand sockets of one user --- */

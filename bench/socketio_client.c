@@ -67,9 +67,26 @@ static struct slice skip(struct slice text, size_t length)
 static void join(struct socketio_client *client)
 {
     char packet[4096];
-    const int length = snprintf(packet, sizeof packet, "40{\"token\":\"%s\"}", client->token);
+    const bool has_pid = *client->pid != '\0';
+    const int length = snprintf(packet, sizeof packet, "40{\"token\":\"%s\"%s%s%s}", client->token,
+                                has_pid ? ",\"pid\":\"" : "", client->pid, has_pid ? "\"" : "");
     client->state = SOCKETIO_JOINING;
     send_frame(client, OPCODE_TEXT, (struct slice){packet, (size_t)length});
+}
+
+/* The CONNECT reply: {"sid":"…","pid":"…"}, the latter where sessions can go on. */
+static void take_pid(struct socketio_client *client, struct slice packet)
+{
+    static const char key[] = "\"pid\":\"";
+    const char *at = memmem(packet.data, packet.length, key, sizeof key - 1);
+    const char *start = at != NULL ? at + sizeof key - 1 : packet.data + packet.length;
+    const char *end = memchr(start, '"', (size_t)(packet.data + packet.length - start));
+    const size_t length = end != NULL ? (size_t)(end - start) : 0;
+    client->is_recovered = length > 0 && length == strlen(client->pid) && memcmp(client->pid, start, length) == 0;
+    if (length < sizeof client->pid) {
+        memcpy(client->pid, start, length);
+        client->pid[length] = '\0';
+    }
 }
 
 static void take_packet(struct socketio_client *client, struct slice packet)
@@ -87,6 +104,7 @@ static void take_packet(struct socketio_client *client, struct slice packet)
     } else if (starts_with(packet, "0{") && client->state == SOCKETIO_OPENING) {
         join(client);
     } else if (starts_with(packet, "40") && client->state == SOCKETIO_JOINING) {
+        take_pid(client, packet);
         client->state = SOCKETIO_READY;
         client->callbacks->on_ready(client);
     } else if (!starts_with(packet, "6")) {

@@ -26,6 +26,8 @@ struct socketio_client {
     const struct socketio_callbacks *callbacks;
     enum { SOCKETIO_UPGRADING, SOCKETIO_OPENING, SOCKETIO_JOINING, SOCKETIO_READY } state;
     const char *token; /* the caller's */
+    char pid[128];     /* of the session that it has, or had and goes on with; empty without one */
+    bool is_recovered; /* it has gone on */
     uint64_t started_at_ns;
     uint64_t next_ack_id;
     uint32_t mask;
@@ -33,7 +35,8 @@ struct socketio_client {
     size_t index; /* the caller's */
 };
 
-/* Starts connecting; on_ready or on_failure follows. `token`, `owner` and `index` are set already and stay. */
+/* Starts connecting; on_ready or on_failure follows. `token`, `owner` and `index` are set already and stay. A client
+ * that was closed goes on with its session, and is told again all that the session was told. */
 void socketio_connect(struct socketio_client *client, struct net *net, const struct socketio_callbacks *callbacks);
 
 /* Sends an event that asks for an ack: `arguments` are JSON values joined by commas. */

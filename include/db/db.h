@@ -98,6 +98,10 @@ void db_destroy(struct db *db);
 /* Queues the call. Any thread; `on_done` comes on the loop that is current here, never inside this function. */
 void db_submit(struct db *db, struct loop *caller, struct db_call *call);
 
+/* A statement that was under way when its connection broke may have been committed, and its on_commit has not come:
+ * once there is a connection again, `on_doubt` comes on the loop of `db`. Before the loop runs. */
+void db_watch_doubt(struct db *db, void (*on_doubt)(void *data), void *data);
+
 /* True while at least one connection is usable. Any thread. */
 bool db_is_available(const struct db *db);
 

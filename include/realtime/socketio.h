@@ -39,7 +39,7 @@ struct sio_handshake {
 
 struct sio_namespace {
     const char *name; /* "/" or "/custom" */
-    /* A client asks to join. Answer now or later, once, with sio_accept or sio_refuse. */
+    /* A client asks to join. Answer now or later, once, with sio_accept, sio_refuse or sio_turn_away. */
     void (*on_connect)(struct sio_socket *socket, const struct sio_handshake *handshake);
     void (*on_event)(struct sio_socket *socket, const struct sio_event *event);
     /* After an accept, exactly once, and never inside a call of yours but sio_server_close_all and sio_server_destroy;
@@ -106,6 +106,8 @@ void sio_accept(struct sio_socket *socket, struct slice extra);
 /* CONNECT_ERROR {"message":…} and `data` (JSON, may be empty); the socket is freed when the current callback returns.
  */
 void sio_refuse(struct sio_socket *socket, struct slice message, struct slice data);
+/* Closes the whole session without a word: a stock client comes back by itself, which after a refusal it does not. */
+void sio_turn_away(struct sio_socket *socket);
 
 /* An ack's arguments: JSON values joined by commas, or empty. */
 void sio_ack(struct sio_socket *socket, int64_t ack_id, struct slice arguments);

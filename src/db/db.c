@@ -48,6 +48,9 @@ struct db {
     struct loop_deferred dispatch;
     atomic_int ready;
     atomic_int posted; /* calls on their way here or back by a task: they keep this alive */
+    void (*on_doubt)(void *data);
+    void *on_doubt_data;
+    bool is_in_doubt;
     bool is_destroyed;
 };
 
@@ -191,6 +194,10 @@ static void on_ready(void *data)
     if (atomic_fetch_add(&db->ready, 1) == 0) {
         log_write(LOG_INFO, "database available");
     }
+    if (db->is_in_doubt && db->on_doubt != NULL) {
+        db->on_doubt(db->on_doubt_data);
+    }
+    db->is_in_doubt = false;
     loop_defer(db->loop, &db->dispatch);
 }
 
@@ -267,6 +274,7 @@ static void on_executed(void *data, struct execution *execution)
     metrics_add(METRIC_DB_GROUPS, 1);
     metrics_add(METRIC_DB_CALLS, execution->count);
     if (execution->result == NULL) {
+        db->is_in_doubt = true;
         complete_all(db, execution->calls, STATUS_UNAVAILABLE);
     } else if (PQresultStatus(execution->result) == PGRES_TUPLES_OK) {
         succeed(db, execution);
@@ -413,6 +421,12 @@ void db_submit(struct db *db, struct loop *caller, struct db_call *call)
     atomic_fetch_add(&db->posted, 1);
     call->task.run = caller == db->loop ? on_refused : on_posted;
     loop_post(db->loop, &call->task);
+}
+
+void db_watch_doubt(struct db *db, void (*on_doubt)(void *data), void *data)
+{
+    db->on_doubt = on_doubt;
+    db->on_doubt_data = data;
 }
 
 bool db_is_available(const struct db *db)

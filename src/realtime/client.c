@@ -72,7 +72,11 @@ static void on_open(struct session *session, const struct session_opening *openi
     struct client *client = (struct client *)session;
     if (opening->status != STATUS_OK) {
         session_leave(session);
-        refuse_socket(client->socket, status_message(opening->status));
+        if (opening->status == STATUS_UNAVAILABLE) {
+            sio_turn_away(client->socket);
+        } else {
+            refuse_socket(client->socket, status_message(opening->status));
+        }
         free(client);
         return;
     }
@@ -147,7 +151,7 @@ static void on_connect(struct sio_socket *socket, const struct sio_handshake *ha
     struct client_worker *worker = sio_server_context(sio_socket_server(socket));
     struct client *client = calloc(1, sizeof *client);
     struct presented presented = read_auth(handshake->auth);
-    const char *reason = status_message(STATUS_UNAVAILABLE);
+    const char *reason = NULL; /* without memory */
     bool good = client != NULL && authenticate(worker, handshake, presented.token, &client->sender.claims, &reason);
     if (good) {
         client->socket = socket;
@@ -157,13 +161,17 @@ static void on_connect(struct sio_socket *socket, const struct sio_handshake *ha
         client->session.transport = &SOCKETIO_TRANSPORT;
         client->session.user_id = client->sender.claims.user_id;
         sio_socket_set_data(socket, client);
-        reason = status_message(STATUS_UNAVAILABLE);
+        reason = NULL;
         good = session_open(&client->session, worker->hub,
                             &(struct session_resume){.pid = presented.pid, .offset = presented.offset});
     }
     if (!good) {
         free(client);
-        refuse_socket(socket, reason);
+        if (reason != NULL) {
+            refuse_socket(socket, reason);
+        } else {
+            sio_turn_away(socket);
+        }
     }
     yajl_tree_free(presented.tree);
 }

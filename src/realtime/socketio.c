@@ -283,6 +283,15 @@ void sio_refuse(struct sio_socket *socket, struct slice message, struct slice da
     eio_session_unpin(&socket->session->engine);
 }
 
+void sio_turn_away(struct sio_socket *socket)
+{
+    assert(socket->state == SOCKET_PENDING);
+    socket->state = SOCKET_GONE;
+    eio_session_close_later(&socket->session->engine, "forced server close");
+    eio_session_defer(&socket->session->engine);
+    eio_session_unpin(&socket->session->engine);
+}
+
 void sio_disconnect(struct sio_socket *socket, bool close_session)
 {
     if (socket->state != SOCKET_CONNECTED) {

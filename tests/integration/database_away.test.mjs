@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, assertFails, friends, patienceMs, stopServer, unique, upTo } from '../support/api.mjs';
+import { Client, Device, assertFails, friends, patienceMs, stopServer, unique, upTo } from '../support/api.mjs';
 import { startPostgres, startServer, until } from '../support/server.mjs';
 
 describe('the database is away', () => {
@@ -56,6 +56,21 @@ describe('the database is away', () => {
     assert.deepEqual((await bob.wholeHistory(alice)).map(message => message.id), [before.id, after.id]);
     assert.deepEqual(await phone.next('private-message'), after);
     assert.equal((await laptop.done('private-message', { receiverId: bob.id, content: 'by socket' })).message.seq, 3);
+  });
+
+  test('a device that comes while it is away is let in as soon as it is back', async () => {
+    const laptop = await alice.connect({ reconnection: true, reconnectionDelay: 50 });
+    await postgres.stop();
+    await until(async () => !(await isReady()), 'the server to notice', patienceMs);
+    let attempts = 0;
+    laptop.io.io.on('reconnect_attempt', () => attempts++);
+    laptop.io.io.engine.close();
+    const guest = new Device(bob, { reconnection: true, reconnectionDelay: 50, transports: ['websocket'] });
+    await until(() => attempts > 2, 'attempts', patienceMs);
+    await postgres.start();
+    await until(() => laptop.io.connected && guest.io.connected, 'both to be let in', patienceMs);
+    assert.equal(laptop.io.recovered, true);
+    for (const device of [laptop, guest]) device.close();
   });
 
   test('what was acknowledged while it crashed is there, once, and the rest can be sent again', async () => {

@@ -1,0 +1,99 @@
+// Nodes on one database, each behind a proxy (`fronts`), and perhaps with a proxy between it and the database (`lines`).
+//
+// STONECHAT_FAULT_NODES says how many nodes there are. Whoever asks for `url` gets them in turn: a client that comes back
+// comes to another one.
+
+import path from 'node:path';
+
+import { query, sharedPostgres, startPostgres, startServer, temporaryDirectory, until } from '../support/server.mjs';
+import { Proxy } from './proxy.mjs';
+
+export const nodeCount = Number(process.env.STONECHAT_FAULT_NODES ?? 1);
+
+/** How often each fault strikes: FAULT_ROUNDS. */
+export const rounds = Number(process.env.FAULT_ROUNDS ?? 1);
+
+// What is dead is to be found out soon.
+const environment = {
+  PING_INTERVAL_MS: '1500',
+  PING_TIMEOUT_MS: '1500',
+  PRESENCE_GRACE_MS: '500',
+  PRESENCE_LEASE_SECONDS: '3',
+};
+
+export class Cluster {
+  nodes = [];
+  fronts = [];
+  lines = [];
+  #turn = 0;
+
+  /** `hasOwnPostgres`: there is `postgres`, which may be stopped, and there are `lines`. */
+  static async start({ nodes = nodeCount, hasOwnPostgres = false, env = {} } = {}) {
+    const cluster = new Cluster();
+    try {
+      if (hasOwnPostgres) cluster.postgres = await startPostgres();
+      cluster.databaseUrl = await (cluster.postgres ?? (await sharedPostgres())).createDatabase();
+      for (let i = 0; i < nodes; i++) {
+        const databaseUrl = hasOwnPostgres ? await cluster.#layLine() : cluster.databaseUrl;
+        const server = await startServer({ env: { ...environment, ...env }, databaseUrl });
+        cluster.nodes.push(server);
+        cluster.fronts.push(await Proxy.start(() => server.port));
+      }
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  // The socket of the database that the node sees is the proxy's.
+  async #layLine() {
+    const name = '.s.PGSQL.5432';
+    const directory = temporaryDirectory();
+    this.lines.push(await Proxy.start(() => path.join(this.postgres.sockets, name), path.join(directory, name)));
+    return this.databaseUrl.replace(/host=.*/, `host=${encodeURIComponent(directory)}`);
+  }
+
+  get urls() {
+    return this.fronts.map(({ port }) => `http://127.0.0.1:${port}`);
+  }
+
+  /** The next node. */
+  get url() {
+    this.#turn = (this.#turn + 1) % this.fronts.length;
+    return this.urls[this.#turn];
+  }
+
+  /** SQL, past the proxies. */
+  query(sql) {
+    return query(this.databaseUrl, sql);
+  }
+
+  /** How many devices the nodes take for connected. */
+  async countSessions() {
+    let count = 0;
+    for (const node of this.nodes) {
+      const text = await (await fetch(`${node.url}/metrics`)).text();
+      count += Number(/^stonechat_sessions (\d+)$/m.exec(text)[1]);
+    }
+    return count;
+  }
+
+  async isReady() {
+    const answers = this.nodes.map(node => fetch(`${node.url}/health/ready`, { signal: AbortSignal.timeout(2000) }));
+    return (await Promise.allSettled(answers)).every(({ value }) => value?.status === 200);
+  }
+
+  ready() {
+    return until(() => this.isReady(), 'all nodes to be ready', 60_000);
+  }
+
+  async stop() {
+    for (const proxy of [...this.lines, ...this.fronts]) proxy.heal();
+    const results = await Promise.allSettled(this.nodes.map(node => node.stop()));
+    for (const proxy of [...this.lines, ...this.fronts]) await proxy.stop();
+    await this.postgres?.destroy();
+    const failure = results.find(({ status }) => status === 'rejected');
+    if (failure) throw failure.reason;
+  }
+}

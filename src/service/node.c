@@ -109,9 +109,12 @@ static void on_note(struct loop_task *task)
 {
     struct note *note = (struct note *)task;
     struct node *node = note->node;
+    bool has_come = is_here(node, note->user_id);
+    if (node->bus != NULL) {
+        bus_follow(node->bus, note->user_id, has_come);
+    }
     if (node->has_peers) {
-        enum bus_news news = is_here(node, note->user_id) ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES;
-        bus_tell(node->bus, news, node->id, note->user_id);
+        bus_tell(node->bus, has_come ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES, node->id, note->user_id);
     }
     if (node->bus != NULL) {
         mark_dirty(node, note->user_id);
@@ -322,22 +325,42 @@ static void on_round(struct timer *timer)
 
 /* --- life --- */
 
-static const struct bus_callbacks BUS_CALLBACKS = {on_event, on_news, on_connected};
+static void on_lost(void *data)
+{
+    (void)data; /* what is missed meanwhile is found when it is back */
+}
+
+static void for_each_local(void *data, void (*visit)(void *visitor, struct uuid user_id), void *visitor)
+{
+    presence_for_each_local(((struct node *)data)->services->presence, visit, visitor);
+}
+
+static void for_each_peer(void *data, void (*visit)(void *visitor, struct uuid node_id), void *visitor)
+{
+    presence_for_each_node(((struct node *)data)->services->presence, visit, visitor);
+}
+
+static const struct bus_callbacks BUS_CALLBACKS = {on_event, on_news,        on_connected,
+                                                   on_lost,  for_each_local, for_each_peer};
 
 struct node *node_start(struct services *services)
 {
     struct node *node = calloc(1, sizeof *node);
+    struct redis_options redis;
     if (node == NULL) {
         return NULL;
     }
     node->services = services;
     node->id = uuid_generate();
     node->round.on_fire = on_round;
-    node->bus = bus_postgres_create(&(struct bus_options){.loop = services->loop,
-                                                          .node_id = node->id,
-                                                          .database_url = services->config->database_url,
-                                                          .callbacks = &BUS_CALLBACKS,
-                                                          .data = node});
+    bool has_redis = redis_options_of(services->config, &redis);
+    node->bus = bus_create(&(struct bus_options){.loop = services->loop,
+                                                 .node_id = node->id,
+                                                 .database_url = services->config->database_url,
+                                                 .redis = has_redis ? &redis : NULL,
+                                                 .token_key = services->token_key,
+                                                 .callbacks = &BUS_CALLBACKS,
+                                                 .data = node});
     if (node->bus == NULL) {
         node_destroy(node);
         return NULL;

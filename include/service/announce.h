@@ -5,8 +5,8 @@
 #include "service/services.h"
 
 /* The user has come to this node or left it: the other nodes are told, and, unless one of them holds him too, his
- * contacts (user-online; user-offline, and when), and a going is noted in the database. A presence_on_change: `data` is
- * the worker's struct services. */
+ * contacts (user-online; user-offline, and when), and a going is noted in the database. While the node is not settled,
+ * a coming is announced to nobody. A presence_on_change: `data` is the worker's struct services. */
 void announce_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere);
 
 /* Tells the receiver that the actor types (typing), or has stopped (stop_typing). STATUS_FORBIDDEN: not a contact. */

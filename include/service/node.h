@@ -15,4 +15,7 @@ void node_destroy(struct node *node);
 /* The user has come to this node or has left it: the other nodes are told. Any thread. */
 void node_note_user(struct node *node, struct uuid user_id);
 
+/* Does it know the others? Until then nobody's coming is announced; it does that itself when it knows. Any thread. */
+bool node_is_settled(const struct node *node);
+
 #endif

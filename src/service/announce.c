@@ -89,7 +89,7 @@ void announce_presence(void *data, struct uuid user_id, bool is_here, bool is_el
 {
     struct services *services = data;
     node_note_user(services->node, user_id);
-    if (!is_elsewhere) {
+    if (!is_elsewhere && (!is_here || node_is_settled(services->node))) {
         (is_here ? announce_coming : announce_going)(services, user_id);
     }
 }

@@ -1,5 +1,6 @@
 #include "service/node.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -15,9 +16,18 @@
  *
  * A new node says hello, and those that hear it say hello too. Whoever meets a node that he did not know lets his
  * sessions look at their logs: what was published before the other knew of him may have been told to nobody. While no
- * other node is known, nothing is said on the bus at all. */
+ * other node is known, nothing is said on the bus at all.
+ *
+ * A node that has just started does not know yet who is online elsewhere, and so whom to tell of the users that come to
+ * it. It tells once it has compared for the first time; from then on it is settled. */
 
 enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 200 };
+
+/* Owned. */
+struct id_list {
+    struct uuid *ids;
+    int count, capacity;
+};
 
 struct node {
     struct services *services;
@@ -26,11 +36,10 @@ struct node {
     bool has_peers;
     struct timer round;
     bool has_been_known; /* its lease was taken once */
-    struct uuid *dirty;  /* users whose row in the database may be out of date; owned */
-    int dirty_count, dirty_capacity;
-    int writing;         /* rows on their way */
-    struct uuid *listed; /* the nodes of the last comparison; owned */
-    int listed_count;
+    atomic_bool is_settled;
+    struct id_list dirty;  /* users whose row in the database may be out of date */
+    int writing;           /* rows on their way */
+    struct id_list listed; /* the nodes of the last comparison */
 };
 
 static const struct actor NOBODY = {.username = ""};
@@ -38,6 +47,22 @@ static const struct actor NOBODY = {.username = ""};
 static void ignore(void *data, const struct outcome *outcome)
 {
     (void)data, (void)outcome;
+}
+
+/* A presence_for_each_local's visit too. Without memory the id is forgotten: the next comparison makes up for it. */
+static void add_id(void *data, struct uuid id)
+{
+    struct id_list *list = data;
+    if (list->count == list->capacity) {
+        int capacity = list->capacity > 0 ? 2 * list->capacity : 64;
+        struct uuid *larger = realloc(list->ids, sizeof *larger * (size_t)capacity);
+        if (larger == NULL) {
+            return;
+        }
+        list->ids = larger;
+        list->capacity = capacity;
+    }
+    list->ids[list->count++] = id;
 }
 
 /* --- whom this node holds, in the database --- */
@@ -69,34 +94,20 @@ static void write_dirty(struct node *node)
     if (node->writing > 0) {
         return;
     }
-    int count = node->dirty_count;
-    node->dirty_count = 0;
+    int count = node->dirty.count;
+    node->dirty.count = 0;
     node->writing = count > 0 ? 1 : 0; /* until all are sent */
     for (int i = 0; i < count; i++) {
         struct work *work = work_create(node->services, &NOBODY, on_written, node);
         if (work != NULL) {
             node->writing++;
-            (is_here(node, node->dirty[i]) ? node_hold : node_release)(&work->call, node->id, node->dirty[i]);
+            (is_here(node, node->dirty.ids[i]) ? node_hold : node_release)(&work->call, node->id, node->dirty.ids[i]);
             work_read(work, finish);
         }
     }
     if (count > 0) {
         on_written(node, NULL);
     }
-}
-
-static void mark_dirty(struct node *node, struct uuid user_id)
-{
-    if (node->dirty_count == node->dirty_capacity) {
-        int capacity = node->dirty_capacity > 0 ? 2 * node->dirty_capacity : 64;
-        struct uuid *larger = realloc(node->dirty, sizeof *larger * (size_t)capacity);
-        if (larger == NULL) {
-            return;
-        }
-        node->dirty = larger;
-        node->dirty_capacity = capacity;
-    }
-    node->dirty[node->dirty_count++] = user_id;
 }
 
 struct note {
@@ -117,7 +128,7 @@ static void on_note(struct loop_task *task)
         bus_tell(node->bus, has_come ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES, node->id, note->user_id);
     }
     if (node->bus != NULL) {
-        mark_dirty(node, note->user_id);
+        add_id(&node->dirty, note->user_id);
         write_dirty(node);
     }
     free(note);
@@ -202,8 +213,8 @@ static void on_event(void *data, const struct hub_event *event)
 
 static bool is_listed(const struct node *node, struct uuid other)
 {
-    for (int i = 0; i < node->listed_count; i++) {
-        if (uuid_equals(node->listed[i], other)) {
+    for (int i = 0; i < node->listed.count; i++) {
+        if (uuid_equals(node->listed.ids[i], other)) {
             return true;
         }
     }
@@ -218,23 +229,36 @@ static void forget_unlisted(void *data, struct uuid other)
     }
 }
 
-static void note_listed(struct node *node, struct uuid other)
+/* Those who came before the others were known. */
+static void settle(struct node *node)
 {
-    struct uuid *larger =
-        is_listed(node, other) ? NULL : realloc(node->listed, sizeof *larger * ((size_t)node->listed_count + 1));
-    if (larger != NULL) {
-        node->listed = larger;
-        node->listed[node->listed_count++] = other;
+    struct services *services = node->services;
+    struct id_list newcomers = {0};
+    if (atomic_exchange(&node->is_settled, true)) {
+        return;
     }
+    presence_for_each_local(services->presence, add_id, &newcomers);
+    for (int i = 0; i < newcomers.count; i++) {
+        bool is_elsewhere = presence_is_elsewhere(services->presence, newcomers.ids[i]);
+        announce_presence(services, newcomers.ids[i], true, is_elsewhere);
+    }
+    free(newcomers.ids);
+}
+
+bool node_is_settled(const struct node *node)
+{
+    return atomic_load(&node->is_settled);
 }
 
 static struct outcome finish_list(struct work *work, const struct db_rows *rows)
 {
     struct node *node = work->data;
-    node->listed_count = 0;
+    node->listed.count = 0;
     for (int i = 0; i < db_rows_count(rows); i++) {
         struct node_user held = node_decode_user(rows, i);
-        note_listed(node, held.node_id);
+        if (!is_listed(node, held.node_id)) {
+            add_id(&node->listed, held.node_id);
+        }
         meet(node, held.node_id);
         if (!uuid_is_nil(held.user_id)) {
             presence_set_remote(node->services->presence, held.node_id, held.user_id, true);
@@ -242,6 +266,7 @@ static struct outcome finish_list(struct work *work, const struct db_rows *rows)
     }
     presence_for_each_node(node->services->presence, forget_unlisted, node);
     use_bus(node);
+    settle(node);
     return (struct outcome){.status = STATUS_OK};
 }
 
@@ -264,15 +289,10 @@ static void on_connected(void *data)
 
 /* --- the lease: renewed, and looked at --- */
 
-static void mark_local(void *data, struct uuid user_id)
-{
-    mark_dirty(data, user_id);
-}
-
 /* PostgreSQL has lost it, or somebody has buried this node while it did not move. */
 static void write_all(struct node *node)
 {
-    presence_for_each_local(node->services->presence, mark_local, node);
+    presence_for_each_local(node->services->presence, add_id, &node->dirty);
     write_dirty(node);
     say_hello(node);
 }
@@ -382,8 +402,8 @@ void node_stop(struct node *node)
 void node_destroy(struct node *node)
 {
     if (node != NULL) {
-        free(node->dirty);
-        free(node->listed);
+        free(node->dirty.ids);
+        free(node->listed.ids);
         free(node);
     }
 }

@@ -120,14 +120,12 @@ static void on_note(struct loop_task *task)
 {
     struct note *note = (struct note *)task;
     struct node *node = note->node;
-    bool has_come = is_here(node, note->user_id);
     if (node->bus != NULL) {
+        bool has_come = is_here(node, note->user_id);
         bus_follow(node->bus, note->user_id, has_come);
-    }
-    if (node->has_peers) {
-        bus_tell(node->bus, has_come ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES, node->id, note->user_id);
-    }
-    if (node->bus != NULL) {
+        if (node->has_peers) {
+            bus_tell(node->bus, has_come ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES, node->id, note->user_id);
+        }
         add_id(&node->dirty, note->user_id);
         write_dirty(node);
     }

@@ -196,12 +196,6 @@ static int count_sockets(struct server_worker *server_worker)
     return sio_server_session_count(worker->sockets) + plain_sockets_count(worker->plain_sockets);
 }
 
-/* Events may be in the log of which no session has been told. */
-static void on_doubt(void *data)
-{
-    hub_catch_up(data);
-}
-
 static bool create_worker(struct program *program, int index)
 {
     struct worker *worker = &program->workers[index];
@@ -231,9 +225,6 @@ static bool create_worker(struct program *program, int index)
     services->append_hub = program->hubs[0];
     if (services->hub == NULL || services->db == NULL || services->append == NULL) {
         return false;
-    }
-    if (index == 0) {
-        db_watch_doubt(program->append, on_doubt, services->hub);
     }
     services->announcer = announcer_create(services);
     worker->presence = presence_watch(program->presence, services->loop, services->hub, node_on_presence, services);
@@ -269,6 +260,10 @@ static bool start_node(struct program *program)
     program->node = node_start(&(struct node_options){.services = &program->workers[0].services,
                                                       .address = advertised != NULL ? advertised : url,
                                                       .sockets = program->socket_group});
+    if (program->node == NULL) {
+        return false;
+    }
+    db_watch_doubt(program->append, node_on_doubt, program->node);
     for (int i = 0; i < program->count; i++) {
         program->workers[i].services.node = program->node;
     }

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "auth/token.h"
+#include "cache/redis.h"
 #include "loop/loop.h"
 #include "realtime/hub.h"
 #include "util/slice.h"
@@ -14,6 +16,7 @@
 enum bus_news {
     BUS_NEWS_HELLO,  /* a node is here (no user) */
     BUS_NEWS_GONE,   /* a node is dead (no user) */
+    BUS_NEWS_DOUBT,  /* a node may have committed what it could not tell of: look at the logs (no user) */
     BUS_NEWS_ENTERS, /* a user has come to a node */
     BUS_NEWS_LEAVES  /* a user has left a node */
 };
@@ -23,14 +26,23 @@ struct bus_callbacks {
     /* Durable events may come without a payload: then they are a hint. */
     void (*on_event)(void *data, const struct hub_event *event);
     void (*on_news)(void *data, enum bus_news news, struct uuid node_id, struct uuid user_id);
-    /* It is connected, for the first time or again: anything may have been missed. */
+    /* It is connected, for the first time or again, and hears of every user that is followed: anything may have been
+     * missed. */
     void (*on_connected)(void *data);
+    /* Redis alone: nothing is heard any more. */
+    void (*on_lost)(void *data);
+    /* Redis alone. Calls `visit` for each user that this node holds, or for each other node that it knows. `visit` must
+     * not call presence. */
+    void (*for_each_local)(void *data, void (*visit)(void *visitor, struct uuid user_id), void *visitor);
+    void (*for_each_peer)(void *data, void (*visit)(void *visitor, struct uuid node_id), void *visitor);
 };
 
 struct bus_options {
     struct loop *loop;
     struct uuid node_id; /* this node: what it says itself does not come back */
     const char *database_url;
+    const struct redis_options *redis; /* copied; NULL for none */
+    const struct token_key *token_key; /* seals what goes by Redis */
     const struct bus_callbacks *callbacks;
     void *data;
 };
@@ -43,11 +55,24 @@ struct bus {
 struct bus_operations {
     void (*publish)(struct bus *bus, const struct hub_event *event);
     void (*tell)(struct bus *bus, enum bus_news news, struct uuid node_id, struct uuid user_id);
+    void (*follow)(struct bus *bus, struct uuid user_id, bool is_followed);
     void (*destroy)(struct bus *bus);
 };
 
-/* The bus over LISTEN and NOTIFY. NULL without memory. */
+/* The bus that the options ask for: over NOTIFY, and over Redis too where there is one. NULL without memory, or when
+ * Redis cannot be set up (that is logged). */
+struct bus *bus_create(const struct bus_options *options);
+
+/* Over LISTEN and NOTIFY. */
 struct bus *bus_postgres_create(const struct bus_options *options);
+
+/* Over PUBLISH and SUBSCRIBE. */
+struct bus *bus_redis_create(const struct bus_options *options);
+
+/* Two in one: `sure` has what is durable and whatever `fast` cannot be trusted with, `fast` has everything as long as
+ * all other nodes are heard on it. */
+typedef struct bus *bus_create_fn(const struct bus_options *options);
+struct bus *bus_pair_create(const struct bus_options *options, bus_create_fn *create_sure, bus_create_fn *create_fast);
 
 /* NULL is fine. */
 static inline void bus_destroy(struct bus *bus)
@@ -67,6 +92,12 @@ static inline void bus_publish(struct bus *bus, const struct hub_event *event)
 static inline void bus_tell(struct bus *bus, enum bus_news news, struct uuid node_id, struct uuid user_id)
 {
     bus->operations->tell(bus, news, node_id, user_id);
+}
+
+/* The node holds the user (any more). Those that it holds when the bus connects are followed by themselves. */
+static inline void bus_follow(struct bus *bus, struct uuid user_id, bool is_followed)
+{
+    bus->operations->follow(bus, user_id, is_followed);
 }
 
 #endif

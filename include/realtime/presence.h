@@ -37,6 +37,9 @@ void presence_unwatch(struct presence_worker *worker);
 /* Calls `visit` for each user that this node holds. Any thread; `visit` must not call presence. */
 void presence_for_each_local(struct presence *presence, void (*visit)(void *data, struct uuid user_id), void *data);
 
+/* Does another node hold the user? Any thread. */
+bool presence_is_elsewhere(struct presence *presence, struct uuid user_id);
+
 /* --- what other nodes hold: on the first worker's thread --- */
 
 /* A node holds a user (any more). True when that changes whether he is online. */

@@ -21,8 +21,13 @@ void node_stop(struct node *node);
 void node_destroy(struct node *node);
 
 /* A presence_on_change, `data` being a worker's struct services: the user has come to this node or left it. The other
- * nodes are told, and, unless one of them holds him too, his contacts. On the worker's thread. */
+ * nodes are told, and, unless one of them holds him too, his contacts; while it is not known yet who is elsewhere, a
+ * coming waits. On the worker's thread. */
 void node_on_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere);
+
+/* Events may be in the logs of which nobody has been told: every session of every node looks. `data` is the node; on
+ * its loop. */
+void node_on_doubt(void *data);
 
 /* Has it written itself down, so that the others know where it is? Any thread. */
 bool node_is_known(const struct node *node);

@@ -39,6 +39,12 @@ struct config {
     int db_connections; /* per worker */
     int db_queue_max;
 
+    /* Redis: at most one of redis_url and redis_host is set, and neither when there is none */
+    const char *redis_url, *redis_host;
+    int redis_port;
+    const char *redis_username, *redis_password;
+    const char *redis_tls_ca;
+
     /* users and logins */
     const char *jwt_secret;
     int64_t jwt_expires_in_s; /* JWT_EXPIRES_IN */

@@ -259,6 +259,16 @@ bool presence_is_here(struct presence *presence, struct uuid user_id)
     return is_here;
 }
 
+bool presence_is_elsewhere(struct presence *presence, struct uuid user_id)
+{
+    struct shard *shard = shard_of(presence, user_id);
+    pthread_mutex_lock(&shard->mutex);
+    const struct person *person = uuid_map_get(&shard->people, user_id);
+    bool is_elsewhere = person != NULL && person->nodes > 0;
+    pthread_mutex_unlock(&shard->mutex);
+    return is_elsewhere;
+}
+
 void presence_for_each_local(struct presence *presence, void (*visit)(void *data, struct uuid user_id), void *data)
 {
     for (int i = 0; i < SHARDS; i++) {

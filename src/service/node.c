@@ -18,9 +18,18 @@
  *
  * A new node says hello, and those that hear it say hello too. Whoever meets a node that he did not know lets his
  * sessions look at their logs: what was published before the other knew of him may have been told to nobody. While no
- * other node is known, nothing is said on the bus at all. */
+ * other node is known, nothing is said on the bus at all.
+ *
+ * A node that has just started does not know yet who is online elsewhere, and so whom to tell of the users that come to
+ * it. It tells once it has compared for the first time; from then on it is settled. */
 
 enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 50, BATCH_MAX = 256, NUMBER_MAX = 65535 };
+
+/* Owned. */
+struct id_list {
+    struct uuid *ids;
+    int count, capacity;
+};
 
 struct node {
     struct services *services;
@@ -33,12 +42,11 @@ struct node {
     int number; /* the one that it wishes for, until it is known */
     struct timer round;
     atomic_bool has_been_known; /* its lease was taken once */
-    bool must_write_all;        /* something was not written */
-    struct uuid *dirty;         /* users whose row in the database may be out of date; owned */
-    int dirty_count, dirty_capacity;
-    int writing;         /* rows on their way */
-    struct uuid *listed; /* the nodes of the last comparison; owned */
-    int listed_count;
+    atomic_bool is_settled;
+    bool must_write_all;   /* something was not written */
+    struct id_list dirty;  /* users whose row in the database may be out of date */
+    int writing;           /* rows on their way */
+    struct id_list listed; /* the nodes of the last comparison */
 };
 
 static const struct actor NOBODY = {.username = ""};
@@ -46,6 +54,22 @@ static const struct actor NOBODY = {.username = ""};
 static void ignore(void *data, const struct outcome *outcome)
 {
     (void)data, (void)outcome;
+}
+
+/* A presence_for_each_local's visit too. Without memory the id is forgotten: the next comparison makes up for it. */
+static void add_id(void *data, struct uuid id)
+{
+    struct id_list *list = data;
+    if (list->count == list->capacity) {
+        int capacity = list->capacity > 0 ? 2 * list->capacity : 64;
+        struct uuid *larger = realloc(list->ids, sizeof *larger * (size_t)capacity);
+        if (larger == NULL) {
+            return;
+        }
+        list->ids = larger;
+        list->capacity = capacity;
+    }
+    list->ids[list->count++] = id;
 }
 
 /* --- whom this node holds, in the database --- */
@@ -75,14 +99,14 @@ static bool is_here(struct node *node, struct uuid user_id)
 /* The last of them, a bounded number, so that a crowd that comes or goes leaves the database to the requests. */
 static void write_dirty(struct node *node)
 {
-    if (node->writing > 0 || node->dirty_count == 0) {
+    if (node->writing > 0 || node->dirty.count == 0) {
         return;
     }
-    int count = node->dirty_count < BATCH_MAX ? node->dirty_count : BATCH_MAX;
-    node->dirty_count -= count;
+    int count = node->dirty.count < BATCH_MAX ? node->dirty.count : BATCH_MAX;
+    node->dirty.count -= count;
     node->writing = 1; /* until all are sent */
     for (int i = 0; i < count; i++) {
-        struct uuid user_id = node->dirty[node->dirty_count + i];
+        struct uuid user_id = node->dirty.ids[node->dirty.count + i];
         node->writing++;
         struct work *work = work_create(node->services, &NOBODY, on_written, node);
         if (work != NULL) {
@@ -91,20 +115,6 @@ static void write_dirty(struct node *node)
         }
     }
     on_written(node, &(struct outcome){.status = STATUS_OK});
-}
-
-static void mark_dirty(struct node *node, struct uuid user_id)
-{
-    if (node->dirty_count == node->dirty_capacity) {
-        int capacity = node->dirty_capacity > 0 ? 2 * node->dirty_capacity : 64;
-        struct uuid *larger = realloc(node->dirty, sizeof *larger * (size_t)capacity);
-        if (larger == NULL) {
-            return;
-        }
-        node->dirty = larger;
-        node->dirty_capacity = capacity;
-    }
-    node->dirty[node->dirty_count++] = user_id;
 }
 
 struct note {
@@ -117,12 +127,13 @@ static void on_note(struct loop_task *task)
 {
     struct note *note = (struct note *)task;
     struct node *node = note->node;
-    if (node->has_peers) {
-        enum bus_news news = is_here(node, note->user_id) ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES;
-        bus_tell(node->bus, news, node->id, note->user_id);
-    }
     if (node->bus != NULL) {
-        mark_dirty(node, note->user_id);
+        bool has_come = is_here(node, note->user_id);
+        bus_follow(node->bus, note->user_id, has_come);
+        if (node->has_peers) {
+            bus_tell(node->bus, has_come ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES, node->id, note->user_id);
+        }
+        add_id(&node->dirty, note->user_id);
         write_dirty(node);
     }
     free(note);
@@ -136,8 +147,17 @@ void node_on_presence(void *data, struct uuid user_id, bool is_here_now, bool is
         *note = (struct note){{.run = on_note}, services->node, user_id};
         loop_post(services->node->services->loop, &note->task);
     }
-    if (!is_elsewhere) {
+    if (!is_elsewhere && (!is_here_now || atomic_load(&services->node->is_settled))) {
         announce_presence(services, user_id, is_here_now);
+    }
+}
+
+void node_on_doubt(void *data)
+{
+    struct node *node = data;
+    hub_catch_up(node->services->append_hub);
+    if (node->has_peers) {
+        bus_tell(node->bus, BUS_NEWS_DOUBT, node->id, node->id);
     }
 }
 
@@ -189,6 +209,9 @@ static void on_news(void *data, enum bus_news news, struct uuid node_id, struct 
     case BUS_NEWS_HELLO:
         meet(node, node_id);
         break;
+    case BUS_NEWS_DOUBT:
+        hub_catch_up(node->services->append_hub);
+        break;
     case BUS_NEWS_GONE:
         lose_sight(node, node_id);
         break;
@@ -211,8 +234,8 @@ static void on_event(void *data, const struct hub_event *event)
 
 static bool is_listed(const struct node *node, struct uuid other)
 {
-    for (int i = 0; i < node->listed_count; i++) {
-        if (uuid_equals(node->listed[i], other)) {
+    for (int i = 0; i < node->listed.count; i++) {
+        if (uuid_equals(node->listed.ids[i], other)) {
             return true;
         }
     }
@@ -227,23 +250,32 @@ static void forget_unlisted(void *data, struct uuid other)
     }
 }
 
-static void note_listed(struct node *node, struct uuid other)
+/* Those who came before the others were known. */
+static void settle(struct node *node)
 {
-    struct uuid *larger =
-        is_listed(node, other) ? NULL : realloc(node->listed, sizeof *larger * ((size_t)node->listed_count + 1));
-    if (larger != NULL) {
-        node->listed = larger;
-        node->listed[node->listed_count++] = other;
+    struct services *services = node->services;
+    struct id_list newcomers = {0};
+    if (atomic_exchange(&node->is_settled, true)) {
+        return;
     }
+    presence_for_each_local(services->presence, add_id, &newcomers);
+    for (int i = 0; i < newcomers.count; i++) {
+        if (!presence_is_elsewhere(services->presence, newcomers.ids[i])) {
+            announce_presence(services, newcomers.ids[i], true);
+        }
+    }
+    free(newcomers.ids);
 }
 
 static struct outcome finish_list(struct work *work, const struct db_rows *rows)
 {
     struct node *node = work->data;
-    node->listed_count = 0;
+    node->listed.count = 0;
     for (int i = 0; i < db_rows_count(rows); i++) {
         struct node_user held = node_decode_user(rows, i);
-        note_listed(node, held.node_id);
+        if (!is_listed(node, held.node_id)) {
+            add_id(&node->listed, held.node_id);
+        }
         meet(node, held.node_id);
         if (!uuid_is_nil(held.user_id)) {
             presence_set_remote(node->services->presence, held.node_id, held.user_id, true);
@@ -251,6 +283,7 @@ static struct outcome finish_list(struct work *work, const struct db_rows *rows)
     }
     presence_for_each_node(node->services->presence, forget_unlisted, node);
     use_bus(node);
+    settle(node);
     return (struct outcome){.status = STATUS_OK};
 }
 
@@ -274,16 +307,11 @@ static void on_connected(void *data)
 
 /* --- the lease: renewed, and looked at --- */
 
-static void mark_local(void *data, struct uuid user_id)
-{
-    mark_dirty(data, user_id);
-}
-
 /* PostgreSQL has lost it, or somebody has buried this node while it did not move, or a write failed. */
 static void write_all(struct node *node)
 {
     node->must_write_all = false;
-    presence_for_each_local(node->services->presence, mark_local, node);
+    presence_for_each_local(node->services->presence, add_id, &node->dirty);
     write_dirty(node);
     say_hello(node);
 }
@@ -355,12 +383,29 @@ void node_find_peer(struct services *services, int number, node_on_peer *on_foun
 
 /* --- life --- */
 
-static const struct bus_callbacks BUS_CALLBACKS = {on_event, on_news, on_connected};
+static void on_lost(void *data)
+{
+    (void)data; /* what is missed meanwhile is found when it is back */
+}
+
+static void for_each_local(void *data, void (*visit)(void *visitor, struct uuid user_id), void *visitor)
+{
+    presence_for_each_local(((struct node *)data)->services->presence, visit, visitor);
+}
+
+static void for_each_peer(void *data, void (*visit)(void *visitor, struct uuid node_id), void *visitor)
+{
+    presence_for_each_node(((struct node *)data)->services->presence, visit, visitor);
+}
+
+static const struct bus_callbacks BUS_CALLBACKS = {on_event, on_news,        on_connected,
+                                                   on_lost,  for_each_local, for_each_peer};
 
 struct node *node_start(const struct node_options *options)
 {
     struct services *services = options->services;
     struct node *node = calloc(1, sizeof *node);
+    struct redis_options redis;
     if (node == NULL) {
         return NULL;
     }
@@ -371,11 +416,14 @@ struct node *node_start(const struct node_options *options)
     node->number = (node->id.bytes[14] << 8 | node->id.bytes[15]) % NUMBER_MAX + 1;
     node->peers = peers_create(node->id);
     node->round.on_fire = on_round;
-    node->bus = bus_postgres_create(&(struct bus_options){.loop = services->loop,
-                                                          .node_id = node->id,
-                                                          .database_url = services->config->database_url,
-                                                          .callbacks = &BUS_CALLBACKS,
-                                                          .data = node});
+    bool has_redis = redis_options_of(services->config, &redis);
+    node->bus = bus_create(&(struct bus_options){.loop = services->loop,
+                                                 .node_id = node->id,
+                                                 .database_url = services->config->database_url,
+                                                 .redis = has_redis ? &redis : NULL,
+                                                 .token_key = services->token_key,
+                                                 .callbacks = &BUS_CALLBACKS,
+                                                 .data = node});
     if (node->bus == NULL || node->peers == NULL) {
         node_stop(node);
         node_destroy(node);
@@ -399,8 +447,8 @@ void node_destroy(struct node *node)
 {
     if (node != NULL) {
         peers_destroy(node->peers);
-        free(node->dirty);
-        free(node->listed);
+        free(node->dirty.ids);
+        free(node->listed.ids);
         free(node);
     }
 }

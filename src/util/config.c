@@ -12,6 +12,7 @@
 
 #include "util/config_table.h"
 #include "util/env_file.h"
+#include "util/redis_address.h"
 
 /* Every setting is a row; a reader a type turns text into a field. What a row cannot say (rules about one secret, rules
  * between settings) is checked by hand at the end. Nothing stops at the first problem: all of them are told at once. */
@@ -47,6 +48,15 @@ const struct setting config_settings[] = {
     {"DB_CONNECTIONS", SETTING_INT, "2", "Connections of each worker", 1, 32, FIELD(db_connections)},
     {"DB_QUEUE_MAX", SETTING_INT, "4096", "Statements of each worker that may wait; more are answered with 503", 1,
      1000000, FIELD(db_queue_max)},
+
+    {"REDIS_URL", SETTING_TEXT, NULL, "redis://[[user]:password@]host[:port][/database], rediss:// for TLS",
+     FIELD(redis_url), .is_secret = true, .title = "Redis (not needed)"},
+    {"REDIS_HOST", SETTING_TEXT, NULL, "Instead of REDIS_URL: the host alone", FIELD(redis_host)},
+    {"REDIS_PORT", SETTING_INT, "6379", "Port of REDIS_HOST", 1, 65535, FIELD(redis_port)},
+    {"REDIS_USERNAME", SETTING_TEXT, NULL, "User, where the URL names none", FIELD(redis_username)},
+    {"REDIS_PASSWORD", SETTING_TEXT, NULL, "Password, where the URL has none", FIELD(redis_password),
+     .is_secret = true},
+    {"REDIS_TLS_CA", SETTING_FILE, NULL, "Certificates (PEM) to trust instead of the system's", FIELD(redis_tls_ca)},
 
     {"JWT_SECRET", SETTING_TEXT, NULL, "Signs the tokens: 32 bytes or more (openssl rand -hex 32)", FIELD(jwt_secret),
      .is_secret = true, .is_required = true, .title = "Users and logins"},
@@ -310,6 +320,28 @@ static bool is_advertise_url(const char *url)
            (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0);
 }
 
+static void check_redis(struct loading *loading, const struct config *config)
+{
+    struct redis_address address = {0};
+    if (config->redis_url != NULL && config->redis_host != NULL) {
+        add_problem(loading, "REDIS_URL and REDIS_HOST are both set: which one is it?");
+    } else if (config->redis_url != NULL && !redis_address_parse(config->redis_url, &address)) {
+        add_problem(loading, "REDIS_URL must look like redis://user:password@host:6379/0, or rediss:// for TLS");
+    } else if (config->redis_host != NULL && strlen(config->redis_host) >= sizeof address.host) {
+        add_problem(loading, "REDIS_HOST is too long");
+    }
+    bool has_user = config->redis_username != NULL || address.username[0] != '\0';
+    if (has_user && config->redis_password == NULL && address.password[0] == '\0') {
+        add_problem(loading, "Redis' user needs a password too: in REDIS_URL, or as REDIS_PASSWORD");
+    } else if (config->redis_password != NULL && config->redis_url == NULL && config->redis_host == NULL) {
+        add_problem(loading, "REDIS_PASSWORD is set, and needs REDIS_URL or REDIS_HOST too");
+    }
+    if ((config->redis_username != NULL && strlen(config->redis_username) >= sizeof address.username) ||
+        (config->redis_password != NULL && strlen(config->redis_password) >= sizeof address.password)) {
+        add_problem(loading, "REDIS_USERNAME or REDIS_PASSWORD is too long");
+    }
+}
+
 static void check_rules(struct loading *loading, const struct config *config)
 {
     if (config->advertise_url != NULL && !is_advertise_url(config->advertise_url)) {
@@ -324,6 +356,7 @@ static void check_rules(struct loading *loading, const struct config *config)
         add_problem(loading,
                     "DATABASE_URL must begin with postgresql://, or be a libpq string such as \"host=… dbname=…\"");
     }
+    check_redis(loading, config);
     if ((config->tls_cert == NULL) != (config->tls_key == NULL)) {
         add_problem(loading, "%s is set, and needs %s too", config->tls_cert != NULL ? "TLS_CERT" : "TLS_KEY",
                     config->tls_cert != NULL ? "TLS_KEY" : "TLS_CERT");

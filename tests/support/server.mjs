@@ -207,28 +207,60 @@ export function sharedPostgres() {
   return shared;
 }
 
-/** A Redis without persistence: `{url, port, stop()}`. */
-export async function startRedis() {
-  const directory = temporaryDirectory();
-  const port = await freePort();
-  const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', directory];
-  const child = launch('KILL', null, 'redis-server', args, { cwd: directory, stdio: 'ignore' });
-  child.unref();
-  await until(async () => {
-    if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode}`);
-    return new Promise(resolve => {
-      const socket = net.connect(port, '127.0.0.1', () => resolve(socket.destroy()));
-      socket.on('error', () => resolve(null));
-    });
-  }, 'Redis', startTimeoutMs);
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    port,
-    async stop() {
-      await end(child, 'SIGKILL');
-      removeDirectory(directory);
-    },
-  };
+/** A Redis without persistence. */
+class Redis {
+  constructor(directory, port, args) {
+    this.directory = directory;
+    this.port = port;
+    this.args = args;
+    this.url = `redis://127.0.0.1:${port}`;
+  }
+
+  /** Starts it, or starts it again, empty, after kill(). */
+  async start() {
+    const args = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.directory];
+    this.child = launch('KILL', null, 'redis-server', [...args, ...this.args], { cwd: this.directory, stdio: 'ignore' });
+    this.child.unref();
+    await until(async () => {
+      if (this.child.exitCode !== null) throw new Error(`redis-server ended with ${this.child.exitCode}`);
+      return new Promise(resolve => {
+        const socket = net.connect(this.port, '127.0.0.1', () => resolve(socket.destroy()));
+        socket.on('error', () => resolve(null));
+      });
+    }, 'Redis', startTimeoutMs);
+  }
+
+  /** SIGKILL. */
+  async kill() {
+    await end(this.child, 'SIGKILL');
+  }
+
+  /** SIGSTOP and SIGCONT: its connections stay, and nothing is answered meanwhile. */
+  pause() {
+    this.child.kill('SIGSTOP');
+  }
+
+  resume() {
+    this.child.kill('SIGCONT');
+  }
+
+  /** Runs a command by redis-cli and gives its output: a line a value. */
+  async command(...args) {
+    const { stdout } = await promisify(execFile)('redis-cli', ['-p', `${this.port}`, ...args]);
+    return stdout.replace(/\n$/, '');
+  }
+
+  async stop() {
+    await this.kill();
+    removeDirectory(this.directory);
+  }
+}
+
+/** A Redis of its own, with more arguments for redis-server. */
+export async function startRedis(...args) {
+  const redis = new Redis(temporaryDirectory(), await freePort(), args);
+  await redis.start();
+  return redis;
 }
 
 function isHealthy(url, pathname) {

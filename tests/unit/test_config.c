@@ -300,6 +300,25 @@ static void tls_files_go_together(void **state)
     assert_string_equal(fixture->config.tls_key, fixture->env_file);
 }
 
+static void redis_is_told_once_and_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_refused(fixture, "REDIS_PASSWORD", "hunter2", "needs REDIS_URL or REDIS_HOST");
+    setenv("REDIS_HOST", "cache", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_refused(fixture, "REDIS_URL", "redis://cache", "which one is it?");
+    unsetenv("REDIS_HOST");
+    assert_int_equal(load(fixture), 0);
+    unsetenv("REDIS_PASSWORD");
+    assert_refused(fixture, "REDIS_USERNAME", "chat", "needs a password");
+    unsetenv("REDIS_USERNAME");
+    assert_refused(fixture, "REDIS_URL", "redis://chat@cache", "needs a password");
+    assert_refused(fixture, "REDIS_URL", "http://:hunter2@cache", "REDIS_URL must look like");
+    assert_null(strstr(fixture->errors, "hunter2"));
+    setenv("REDIS_URL", "rediss://chat:hunter2@cache:6380/1", 1);
+    assert_int_equal(load(fixture), 0);
+}
+
 static void given_values_can_be_asked_for(void **state)
 {
     static const struct {
@@ -352,6 +371,7 @@ int main(void)
         TEST(advertised_urls_are_a_server_alone),
         TEST(rate_limits_stay_on_in_production),
         TEST(tls_files_go_together),
+        TEST(redis_is_told_once_and_whole),
         TEST(given_values_can_be_asked_for),
         TEST(example_file_is_readable),
     };

@@ -1,0 +1,164 @@
+// Two nodes on one database, which hear of each other by NOTIFY.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+
+import { Client, friends, patienceMs, stopServer } from '../support/api.mjs';
+import { Traffic, at, startNodes, testDelivery, typing } from '../support/nodes.mjs';
+import { postgresPrograms, until } from '../support/server.mjs';
+
+const env = { PRESENCE_GRACE_MS: '500', PRESENCE_LEASE_SECONDS: '2' };
+
+const isComplaint = line => /is not ours/.test(JSON.stringify(line));
+
+/** A session of psql that waits for what it is told. */
+class Psql {
+  constructor(url) {
+    this.child = spawn(`${postgresPrograms}/psql`, ['-X', '-A', '-t', '-q', '-d', url]);
+    this.output = '';
+    this.child.stdout.on('data', data => (this.output += data));
+  }
+
+  /** Runs SQL that gives one row, and gives that. */
+  async run(sql) {
+    this.output = '';
+    this.child.stdin.write(`${sql};\n\\echo done\n`);
+    return until(() => this.output.endsWith('done\n') && this.output.slice(0, -6), sql, patienceMs);
+  }
+
+  async end() {
+    const closed = new Promise(resolve => this.child.once('close', resolve));
+    this.child.stdin.end();
+    await closed;
+  }
+}
+
+describe('two nodes and PostgreSQL', () => {
+  let nodes;
+
+  before(async () => (nodes = await startNodes(env, env)));
+  after(async () => {
+    await stopServer(nodes?.[0]);
+    await nodes?.[1].stop();
+  });
+
+  testDelivery(() => nodes);
+
+  test('a message written in psql comes with its transaction, or not at all', async t => {
+    const [here, there] = nodes;
+    const [alice, bob] = await friends(here, 'alice', 'bob');
+    const [laptop, phone, watch] = await Promise.all(
+      [alice, bob, at(bob, there)].map(client => client.connect()));
+    const psql = new Psql(here.databaseUrl);
+    t.after(() => psql.child.kill());
+    const write = content => psql.run(`SELECT send_message('${alice.username}', '${bob.username}', '${content}')`);
+    await psql.run("SELECT 'begin'; BEGIN");
+    await write('never');
+    await psql.run("ROLLBACK; SELECT 'rolled back'");
+
+    await psql.run("SELECT 'begin'; BEGIN");
+    const id = (await write('from SQL')).trim();
+    for (const device of [phone, watch]) {
+      assert.deepEqual((await device.untilTyping(laptop)).filter(({ event }) => event !== 'typing'), []);
+    }
+    await psql.run("COMMIT; SELECT 'committed'");
+    for (const device of [laptop, phone, watch]) {
+      const message = await device.next('private-message');
+      assert.deepEqual([message.id, message.seq, message.content], [id, 1, 'from SQL']);
+    }
+    for (const device of [phone, watch]) {
+      assert.deepEqual((await device.untilMarker(alice)).filter(({ event }) => event !== 'typing'), []);
+    }
+    await psql.end();
+    for (const device of [laptop, phone, watch]) device.close();
+  });
+
+  test('garbage by NOTIFY is logged once, and harms nobody', async () => {
+    const [here, there] = nodes;
+    const [alice, bob] = await friends(here, 'alice', 'bob');
+    const phone = await at(bob, there).connect();
+    const newest = await here.query(`SELECT event_seq FROM users WHERE id = '${bob.id}'`);
+    const stranger = '0190a0b0-c0d0-7123-8123-0123456789ab';
+    const event = `${stranger} private-message {"forged":true}`;
+    for (const payload of ['', 'x', '{"a":1}', stranger, `${stranger}\nh`, `${stranger}\nh${bob.id}:99x`,
+      `${stranger}\nd${bob.id}:1 ${event}`, `${stranger}\nx${stranger}`, `${stranger}\ne${bob.id} typing {`,
+      `${stranger}\nh${bob.id}:999999999`, `${stranger}\n`.repeat(100)]) {
+      await here.query(`SELECT pg_notify('stonechat', $$${payload}$$)`);
+    }
+    await here.query("SELECT pg_notify('stonechat', repeat('é', 3900))");
+    const witness = new Promise(resolve => phone.io.onAny((_, data, offset) => offset && resolve([data, offset])));
+    const message = await alice.send(bob, 'still here');
+    assert.deepEqual(await phone.next('private-message'), message);
+    assert.deepEqual(await witness, [message, `${Number(newest) + 1}`]);
+    assert.deepEqual(await phone.untilMarker(alice), []);
+    for (const node of nodes) {
+      await node.waitForLog(isComplaint);
+      assert.equal(node.logs.filter(isComplaint).length, 1);
+    }
+    phone.close();
+  });
+
+  test('whoever listens is cut off, and catches up', async () => {
+    const traffic = await Traffic.start(nodes);
+    for (let i = 0; i < 5; i++) {
+      const cut = await nodes[0].query(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND (query LIKE 'LISTEN %' OR query LIKE 'SELECT pg_notify%')
+        AND pid <> pg_backend_pid()`);
+      assert.ok(Number(cut) <= 2, cut);
+      await traffic.progress(20);
+    }
+    await traffic.stop();
+  });
+
+  test('the users of a node that is killed go offline when its lease ends, and come back with it', async () => {
+    const [here, there] = nodes;
+    const [alice, bob] = await friends(here, 'alice', 'bob');
+    const watcher = await bob.connect();
+    const laptop = await at(alice, there).connect();
+    await watcher.next('user-online');
+    await there.kill();
+    const offline = await watcher.next('user-offline');
+    assert.equal(offline.userId, alice.id);
+    const { user } = await bob.chat(alice);
+    assert.deepEqual([user.online, user.lastSeen], [false, offline.lastSeen]);
+    laptop.close();
+
+    await there.start();
+    const tablet = await at(alice, there).connect();
+    assert.equal((await watcher.next('user-online')).userId, alice.id);
+    await typing(tablet, watcher);
+    assert.deepEqual(watcher.untaken().filter(({ event }) => event !== 'typing'), []);
+    watcher.close();
+    tablet.close();
+  });
+
+  test('somebody with many friends is seen by all of them', async () => {
+    const [here, there] = nodes;
+    const alice = await Client.register(here, 'alice');
+    const bob = await Client.register(here, 'bob');
+    await alice.do('/api/contacts/request', { targetId: bob.id });
+    await bob.do('/api/contacts/accept', { requesterId: alice.id });
+    // 300 more that count as online, since a node that there is not holds them.
+    await here.query(`
+      INSERT INTO users (id, username, password_hash)
+        SELECT gen_random_uuid(), 'crowd_' || i, 'x' FROM generate_series(1, 300) i;
+      INSERT INTO chats (kind, low_id, high_id)
+        SELECT 'direct', least(id, '${alice.id}'), greatest(id, '${alice.id}') FROM users WHERE username ~ '^crowd_';
+      INSERT INTO contacts (user_id, contact_id, chat_id)
+        SELECT low_id, high_id, id FROM chats WHERE '${alice.id}' IN (low_id, high_id)
+        UNION ALL SELECT high_id, low_id, id FROM chats WHERE '${alice.id}' IN (low_id, high_id)
+        ON CONFLICT DO NOTHING;
+      INSERT INTO nodes (id, lease_until) VALUES ('0190a0b0-c0d0-7123-8123-0123456789ac', now() + '1 hour');
+      INSERT INTO online SELECT '0190a0b0-c0d0-7123-8123-0123456789ac', id FROM users WHERE username ~ '^crowd_'`);
+    await until(async () => {
+      const crowd = await alice.read('/api/users', { search: 'crowd_', limit: 50 });
+      return crowd.length === 50 && crowd.every(user => user.online);
+    }, 'the crowd to be online', patienceMs);
+    const watcher = await at(bob, there).connect();
+    const laptop = await alice.connect();
+    assert.deepEqual(await watcher.next('user-online', data => data.userId === alice.id), { userId: alice.id });
+    laptop.close();
+    watcher.close();
+  });
+});

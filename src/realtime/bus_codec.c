@@ -10,7 +10,7 @@
  *     h<user>:<seq>                              the user's log has grown to seq
  *     d<user>:<seq> <origin> <type> <json>       by this event, which the session `origin` (nil for none) caused
  *     e<user>[,<user>…] <type> <json>            an ephemeral event
- *     n<node>  x<node>                           the node is here; is dead
+ *     n<node>  x<node>  ?<node>                  the node is here; is dead; may have told of too little
  *     +<node><user>  -<node><user>               the user has come to the node; has left it
  *
  * Anybody may have written it, so that reading is strict: it is all there in exactly this form, or it is no item. */

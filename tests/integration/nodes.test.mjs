@@ -149,7 +149,8 @@ describe('two nodes and PostgreSQL', () => {
         SELECT low_id, high_id, id FROM chats WHERE '${alice.id}' IN (low_id, high_id)
         UNION ALL SELECT high_id, low_id, id FROM chats WHERE '${alice.id}' IN (low_id, high_id)
         ON CONFLICT DO NOTHING;
-      INSERT INTO nodes (id, lease_until) VALUES ('0190a0b0-c0d0-7123-8123-0123456789ac', now() + '1 hour');
+      INSERT INTO nodes (id, number, address, lease_until)
+        VALUES ('0190a0b0-c0d0-7123-8123-0123456789ac', 12345, 'http://127.0.0.1:1', now() + '1 hour');
       INSERT INTO online SELECT '0190a0b0-c0d0-7123-8123-0123456789ac', id FROM users WHERE username ~ '^crowd_'`);
     await until(async () => {
       const crowd = await alice.read('/api/users', { search: 'crowd_', limit: 50 });

@@ -1,3 +1,3 @@
 DROP FUNCTION prune_events;
-DROP VIEW event_log;
+DROP VIEW event_log, chat_list, message_log;
 DROP FUNCTION message_json;

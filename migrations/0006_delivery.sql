@@ -14,6 +14,32 @@ END
 $$;
 COMMENT ON FUNCTION message_json(messages) IS 'The message as its event private-message told it: not seen yet.';
 
+-- For people and programs that look by SQL: names instead of ids, and what is worked out from several tables.
+
+CREATE VIEW message_log AS
+SELECT m.chat_id, m.seq, m.id, s.username AS sender, r.username AS receiver, m.content, m.client_id,
+       coalesce(p.read_seq, c.seen_seq) >= m.seq AS seen, m.created_at
+FROM messages m
+JOIN chats c ON c.id = m.chat_id
+JOIN users s ON s.id = m.sender_id
+LEFT JOIN members p ON c.kind = 'direct' AND p.chat_id = c.id
+    AND p.user_id = CASE c.low_id WHEN m.sender_id THEN c.high_id ELSE c.low_id END
+LEFT JOIN users r ON r.id = p.user_id;
+COMMENT ON VIEW message_log IS 'Every message, with the names of who wrote it and, in a direct chat, to whom.';
+COMMENT ON COLUMN message_log.seq IS '1, 2, 3… without holes within the chat.';
+COMMENT ON COLUMN message_log.seen IS 'The receiver has read it; in a group, somebody has.';
+
+CREATE VIEW chat_list AS
+SELECT u.username, o.chat_id, c.kind, p.username AS contact, c.last_seq - o.read_seq - o.own_after_read AS unread,
+       c.last_seq AS messages, c.last_message_at
+FROM members o
+JOIN chats c ON c.id = o.chat_id
+JOIN users u ON u.id = o.user_id
+LEFT JOIN users p ON p.id = o.contact_id;
+COMMENT ON VIEW chat_list IS 'Every user''s chats: SELECT * FROM chat_list WHERE username = ''alice'' ORDER BY last_message_at DESC.';
+COMMENT ON COLUMN chat_list.contact IS 'Of a direct chat: with whom; null when the contact was removed.';
+COMMENT ON COLUMN chat_list.unread IS 'How many messages of others the user has not read.';
+
 CREATE VIEW event_log AS
 SELECT e.user_id, e.seq, e.type,
        CASE WHEN e.message_seq IS NULL THEN e.payload

@@ -151,6 +151,24 @@ describe('the functions of the schema', () => {
     assert.equal(await chat(6, 7), before);
   });
 
+  test('the views show messages, chats and events by name', async () => {
+    const [f, g] = [users[4], users[5]];
+    const name = id => sql(`SELECT username FROM users WHERE id = '${id}'`);
+    const [one, other] = [await name(f), await name(g)];
+    await sql(append([[f, g], [g, f], [g, f]]));
+    const seen = await rows(`SELECT sender, receiver, content, seen FROM message_log
+      WHERE sender IN ('${one}', '${other}') AND receiver IN ('${one}', '${other}') ORDER BY seq DESC LIMIT 3`);
+    assert.deepEqual(seen, [[other, one, 'text 2', 'f'], [other, one, 'text 1', 'f'], [one, other, 'text 0', 'f']]);
+    const chats = await rows(`SELECT username, unread FROM chat_list
+      WHERE username IN ('${one}', '${other}') AND contact IN ('${one}', '${other}') ORDER BY unread`);
+    assert.deepEqual(chats.map(row => row[0]), [other, one]);
+    const [[type, payload]] = await rows(`SELECT type, payload::jsonb ->> 'content' FROM event_log
+      WHERE user_id = '${f}' ORDER BY seq DESC LIMIT 1`);
+    assert.deepEqual([type, payload], ['private-message', 'text 2']);
+    assert.equal(await sql(`SELECT count(*) FROM pg_class c WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace
+      AND obj_description(oid) IS NULL`), '0');
+  });
+
   test('two who ask each other at once have one request', async () => {
     const [, , , , , , g, h] = users;
     await sql(`SELECT contact_remove('{${g}}', '{${h}}')`);

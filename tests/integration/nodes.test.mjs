@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, friends, patienceMs, stopServer } from '../support/api.mjs';
-import { Traffic, at, startNodes, testDelivery, typing } from '../support/nodes.mjs';
+import { Traffic, at, meet, startNodes, testDelivery, typing } from '../support/nodes.mjs';
 import { postgresPrograms, until } from '../support/server.mjs';
 
 const env = { PRESENCE_GRACE_MS: '500', PRESENCE_LEASE_SECONDS: '2' };
@@ -109,6 +109,7 @@ describe('two nodes and PostgreSQL', () => {
       await traffic.progress(20);
     }
     await traffic.stop();
+    await meet(nodes);
   });
 
   test('the users of a node that is killed go offline when its lease ends, and come back with it', async () => {

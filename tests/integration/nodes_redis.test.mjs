@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, friends, patienceMs, stopServer } from '../support/api.mjs';
-import { Traffic, Witness, at, startNodes, testDelivery, typing } from '../support/nodes.mjs';
+import { Traffic, Witness, at, meet, startNodes, testDelivery, typing } from '../support/nodes.mjs';
 import { freePort, startRedis, startServer, temporaryDirectory, until } from '../support/server.mjs';
 
 const graceful = { PRESENCE_GRACE_MS: '500', PRESENCE_LEASE_SECONDS: '2' };
@@ -115,6 +115,7 @@ describe('two nodes and Redis', () => {
     }
     await areSubscribed();
     await traffic.stop();
+    await meet(nodes);
   });
 
   test('Redis stands still: messages and typing go on', async () => {

@@ -15,8 +15,8 @@ export async function startNodes(...environments) {
   return nodes;
 }
 
-/** Waits until every node knows the others: until then, what is told by the bus may be told to nobody. */
-async function meet(nodes) {
+/** Waits until every node hears all others: while it does not, what is not kept is told to nobody. */
+export async function meet(nodes) {
   const [alice, bob] = await friends(nodes[0], 'alice', 'bob');
   const phones = await Promise.all(nodes.map(node => at(bob, node).connect()));
   for (const node of nodes) {

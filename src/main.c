@@ -260,10 +260,6 @@ static bool start_node(struct program *program)
     program->node = node_start(&(struct node_options){.services = &program->workers[0].services,
                                                       .address = advertised != NULL ? advertised : url,
                                                       .sockets = program->socket_group});
-    if (program->node == NULL) {
-        return false;
-    }
-    db_watch_doubt(program->append, node_on_doubt, program->node);
     for (int i = 0; i < program->count; i++) {
         program->workers[i].services.node = program->node;
     }

@@ -14,9 +14,8 @@
 
 /* What is told of users and nodes. */
 enum bus_news {
-    BUS_NEWS_HELLO,  /* a node is here (no user) */
+    BUS_NEWS_HELLO,  /* a node is here, and what it had to tell may have been lost (no user) */
     BUS_NEWS_GONE,   /* a node is dead (no user) */
-    BUS_NEWS_DOUBT,  /* a node may have committed what it could not tell of: look at the logs (no user) */
     BUS_NEWS_ENTERS, /* a user has come to a node */
     BUS_NEWS_LEAVES  /* a user has left a node */
 };

@@ -69,6 +69,7 @@ bool hub_join(struct hub *hub, struct session *session);
 void hub_leave(struct session *session);
 const struct token_key *hub_token_key(const struct hub *hub);
 void hub_submit(struct hub *hub, struct db_call *call);
+bool hub_has_database(const struct hub *hub);
 /* Calls session_retry of all sessions, in a while. */
 void hub_retry_later(struct hub *hub);
 

@@ -44,6 +44,10 @@ bool presence_is_elsewhere(struct presence *presence, struct uuid user_id);
 
 /* A node holds a user (any more). True when that changes whether he is online. */
 bool presence_set_remote(struct presence *presence, struct uuid node_id, struct uuid user_id, bool is_there);
+/* A comparison begins: what is said from here on is of a new epoch. Its end: whom nothing was said of since is there no
+ * more. */
+void presence_start_epoch(struct presence *presence);
+void presence_sweep(struct presence *presence);
 /* Is the node known, as one that holds somebody or that presence_add_node named? */
 bool presence_knows_node(const struct presence *presence, struct uuid node_id);
 /* False without memory. */

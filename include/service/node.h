@@ -25,10 +25,6 @@ void node_destroy(struct node *node);
  * coming waits. On the worker's thread. */
 void node_on_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere);
 
-/* Events may be in the logs of which nobody has been told: every session of every node looks. `data` is the node; on
- * its loop. */
-void node_on_doubt(void *data);
-
 /* Has it written itself down, so that the others know where it is? Any thread. */
 bool node_is_known(const struct node *node);
 

@@ -10,7 +10,8 @@
 /* A link that gets every statement prepared, and then carries executions. Each ends with a sync of its own, so its
  * answer is known to be committed. */
 
-enum { PARAMETER_MAX_BYTES = 64 << 20 };
+/* A statement ends by statement_timeout, so that a line on which nothing has come for longer is dead. */
+enum { PARAMETER_MAX_BYTES = 64 << 20, ANSWER_TIMEOUT_MS = 35 * 1000 };
 
 struct connection {
     struct link link;
@@ -118,6 +119,7 @@ static void on_result(struct connection *connection, PGresult *result)
     if (connection->oldest == NULL) {
         connection->newest = &connection->oldest;
     }
+    link_expect(&connection->link, connection->oldest != NULL ? ANSWER_TIMEOUT_MS : 0);
     connection->callbacks->on_executed(connection->data, execution);
 }
 
@@ -201,6 +203,9 @@ bool connection_send(struct connection *connection, struct execution *execution)
         formats[i] = 1;
     }
     if (is_encoded) {
+        if (connection->oldest == NULL) {
+            link_expect(&connection->link, ANSWER_TIMEOUT_MS);
+        }
         execution->next = NULL;
         *connection->newest = execution;
         connection->newest = &execution->next;

@@ -166,7 +166,7 @@ static void on_timer(struct timer *timer)
     if (link->state == LINK_WAITING) {
         change_state(link, LINK_CONNECTING);
     } else {
-        link_lose(link, "connecting took too long");
+        link_lose(link, link->state == LINK_SETTLED ? "no answer in time" : "connecting took too long");
     }
 }
 
@@ -187,4 +187,14 @@ void link_stop(struct link *link)
 void link_settle(struct link *link)
 {
     change_state(link, LINK_SETTLED);
+}
+
+void link_expect(struct link *link, uint64_t timeout_ms)
+{
+    assert(link->state == LINK_SETTLED);
+    if (timeout_ms > 0) {
+        loop_timer_start(link->loop, &link->timer, timeout_ms);
+    } else {
+        loop_timer_stop(link->loop, &link->timer);
+    }
 }

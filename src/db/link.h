@@ -29,7 +29,7 @@ struct link {
     const struct link_callbacks *callbacks;
     void *data;
     struct loop_watch *watch;
-    struct timer timer; /* the pause, or the limit on connecting */
+    struct timer timer; /* the pause, or the limit on connecting or on an answer */
     uint64_t pause_ms;
     bool has_reported; /* why it can't connect: said once an outage */
 };
@@ -42,6 +42,8 @@ void link_stop(struct link *link);
 
 /* The owner has it ready. */
 void link_settle(struct link *link);
+/* Gives up a settled link unless this is called again in time; 0: no limit. */
+void link_expect(struct link *link, uint64_t timeout_ms);
 /* Sends what libpq holds back. */
 void link_flush(struct link *link);
 /* Gives it up: it is logged, once an outage, and on_lost is called inside. */

@@ -10,7 +10,7 @@
  *     h<user>:<seq>                              the user's log has grown to seq
  *     d<user>:<seq> <origin> <type> <json>       by this event, which the session `origin` (nil for none) caused
  *     e<user>[,<user>…] <type> <json>            an ephemeral event
- *     n<node>  x<node>  ?<node>                  the node is here; is dead; may have told of too little
+ *     n<node>  x<node>                           the node is here; is dead
  *     +<node><user>  -<node><user>               the user has come to the node; has left it
  *
  * Anybody may have written it, so that reading is strict: it is all there in exactly this form, or it is no item. */
@@ -82,11 +82,8 @@ void bus_codec_write_ephemeral(struct buffer *out, const struct hub_event *event
     append_event(out, event);
 }
 
-static const char NEWS_LETTERS[] = {[BUS_NEWS_HELLO] = 'n',
-                                    [BUS_NEWS_GONE] = 'x',
-                                    [BUS_NEWS_DOUBT] = '?',
-                                    [BUS_NEWS_ENTERS] = '+',
-                                    [BUS_NEWS_LEAVES] = '-'};
+static const char NEWS_LETTERS[] = {
+    [BUS_NEWS_HELLO] = 'n', [BUS_NEWS_GONE] = 'x', [BUS_NEWS_ENTERS] = '+', [BUS_NEWS_LEAVES] = '-'};
 
 static bool names_user(enum bus_news news)
 {

@@ -157,6 +157,11 @@ void hub_submit(struct hub *hub, struct db_call *call)
     db_submit(hub->options.db, hub->options.loop, call);
 }
 
+bool hub_has_database(const struct hub *hub)
+{
+    return db_is_available(hub->options.db);
+}
+
 /* --- all sessions --- */
 
 static void for_each_session(struct hub *hub, void (*act)(struct session *session))

@@ -24,7 +24,7 @@ struct person {
 
 struct remote_node {
     struct uuid id;
-    struct uuid_map users; /* values are the node itself: a set */
+    struct uuid_map users; /* values are the epoch in which that was said last */
     struct remote_node *next;
 };
 
@@ -36,6 +36,7 @@ struct shard {
 struct presence {
     uint32_t grace_ms;
     struct remote_node *nodes;
+    uintptr_t epoch;
     struct shard shards[SHARDS];
 };
 
@@ -67,6 +68,7 @@ struct presence *presence_create(uint32_t grace_ms)
         return NULL;
     }
     presence->grace_ms = grace_ms;
+    presence->epoch = 1;
     for (int i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&presence->shards[i].mutex, NULL);
     }
@@ -334,15 +336,44 @@ static bool count_node(struct presence *presence, struct uuid user_id, bool is_t
 bool presence_set_remote(struct presence *presence, struct uuid node_id, struct uuid user_id, bool is_there)
 {
     struct remote_node *node = presence_add_node(presence, node_id) ? find_node(presence, node_id) : NULL;
-    if (node == NULL || is_there == (uuid_map_get(&node->users, user_id) != NULL)) {
+    bool was_there = node != NULL && uuid_map_get(&node->users, user_id) != NULL;
+    if (node == NULL || (is_there && !uuid_map_put(&node->users, user_id, (void *)presence->epoch))) {
         return false;
     }
     if (!is_there) {
         uuid_map_remove(&node->users, user_id);
-    } else if (!uuid_map_put(&node->users, user_id, node)) {
-        return false;
     }
-    return count_node(presence, user_id, is_there);
+    return is_there != was_there && count_node(presence, user_id, is_there);
+}
+
+void presence_start_epoch(struct presence *presence)
+{
+    presence->epoch++;
+}
+
+/* A user of the node of whom nothing was said in this epoch. */
+static const struct uuid_map_entry *find_old(const struct presence *presence, const struct remote_node *node,
+                                             size_t *at)
+{
+    while (*at < node->users.capacity) {
+        const struct uuid_map_entry *entry = &node->users.entries[(*at)++];
+        if (entry->value != NULL && (uintptr_t)entry->value < presence->epoch) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+void presence_sweep(struct presence *presence)
+{
+    for (struct remote_node *node = presence->nodes; node != NULL; node = node->next) {
+        const struct uuid_map_entry *old;
+        for (size_t at = 0; (old = find_old(presence, node, &at)) != NULL; at = 0) { /* a removal moves others */
+            struct uuid user_id = old->key;
+            uuid_map_remove(&node->users, user_id);
+            count_node(presence, user_id, false);
+        }
+    }
 }
 
 void presence_forget_node(struct presence *presence, struct uuid node_id)

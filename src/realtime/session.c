@@ -22,6 +22,7 @@ struct session_read {
     struct uuid session_id;     /* what the client's pid says; nil without one */
     int64_t pid_seq;            /* where that session began */
     int64_t start_seq;          /* where the client wants to go on */
+    bool is_waiting;            /* for room in the database's queue */
     bool has_start, is_refused; /* is_refused: what the client sent is no good */
 };
 
@@ -83,6 +84,11 @@ static void on_position(struct db_call *call, enum status status, const struct d
         free(read);
         return;
     }
+    if (status == STATUS_UNAVAILABLE && hub_has_database(session->hub)) {
+        read->is_waiting = true; /* a crowd has come: its turn will come too */
+        hub_retry_later(session->hub);
+        return;
+    }
     struct session_opening opening = {.status = status == STATUS_OK ? STATUS_UNAUTHORIZED : status};
     if (status == STATUS_OK && db_rows_count(rows) == 1) {
         struct event_log_position position = event_log_decode_position(rows);
@@ -122,10 +128,12 @@ void session_leave(struct session *session)
     if (session->hub == NULL) {
         return;
     }
-    if (session->read != NULL) {
+    if (session->read != NULL && session->read->is_waiting) {
+        free(session->read); /* nobody else has it */
+    } else if (session->read != NULL) {
         session->read->session = NULL;
-        session->read = NULL;
     }
+    session->read = NULL;
     hub_leave(session);
 }
 
@@ -187,6 +195,9 @@ void session_retry(struct session *session)
 {
     if (session->state == SESSION_READING && session->read == NULL) {
         read_page(session);
+    } else if (session->state == SESSION_OPENING && session->read != NULL && session->read->is_waiting) {
+        session->read->is_waiting = false;
+        hub_submit(session->hub, &session->read->call);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "service/announce.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <time.h>
@@ -123,6 +124,7 @@ struct telling {
 static void push(struct announcer *announcer, const struct news *news)
 {
     if (make_room(announcer)) {
+        assert(announcer->capacity > 0);
         announcer->waiting[(announcer->first + announcer->count++) % announcer->capacity] = *news;
     }
 }

@@ -23,7 +23,7 @@
  * A node that has just started does not know yet who is online elsewhere, and so whom to tell of the users that come to
  * it. It tells once it has compared for the first time; from then on it is settled. */
 
-enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 50, BATCH_MAX = 256, NUMBER_MAX = 65535 };
+enum { RENEWALS_A_LEASE = 3, ROUND_MIN_MS = 50, BATCH_MAX = 256, NUMBER_MAX = 65535, LATE_COMMIT_MS = 35 * 1000 };
 
 /* Owned. */
 struct id_list {
@@ -41,6 +41,7 @@ struct node {
     char address[CONFIG_URL_MAX_LENGTH + 1];
     int number; /* the one that it wishes for, until it is known */
     struct timer round;
+    struct timer late_commit;   /* a second look after a doubt */
     atomic_bool has_been_known; /* its lease was taken once */
     atomic_bool is_settled;
     bool must_write_all;   /* something was not written */
@@ -152,15 +153,6 @@ void node_on_presence(void *data, struct uuid user_id, bool is_here_now, bool is
     }
 }
 
-void node_on_doubt(void *data)
-{
-    struct node *node = data;
-    hub_catch_up(node->services->append_hub);
-    if (node->has_peers) {
-        bus_tell(node->bus, BUS_NEWS_DOUBT, node->id, node->id);
-    }
-}
-
 /* --- the others --- */
 
 static void count_peer(void *data, struct uuid node_id)
@@ -183,6 +175,26 @@ static void say_hello(struct node *node)
     bus_tell(node->bus, BUS_NEWS_HELLO, node->id, node->id);
 }
 
+static void look_everywhere(struct node *node)
+{
+    say_hello(node);
+    hub_catch_up(node->services->append_hub);
+}
+
+/* The connection of a statement may outlive its client: what it waited for may still come, and be committed. */
+static void on_late_commit(struct timer *timer)
+{
+    look_everywhere((struct node *)((char *)timer - offsetof(struct node, late_commit)));
+}
+
+/* Events may be in the logs of which nobody has been told. */
+static void on_doubt(void *data)
+{
+    struct node *node = data;
+    look_everywhere(node);
+    loop_timer_start(node->services->loop, &node->late_commit, LATE_COMMIT_MS);
+}
+
 static void meet(struct node *node, struct uuid other)
 {
     if (presence_knows_node(node->services->presence, other) || !presence_add_node(node->services->presence, other)) {
@@ -197,6 +209,7 @@ static void lose_sight(struct node *node, struct uuid other)
 {
     presence_forget_node(node->services->presence, other);
     use_bus(node);
+    hub_catch_up(node->services->append_hub); /* it may have died between a commit and its notification */
 }
 
 static void on_news(void *data, enum bus_news news, struct uuid node_id, struct uuid user_id)
@@ -208,8 +221,6 @@ static void on_news(void *data, enum bus_news news, struct uuid node_id, struct 
     switch (news) {
     case BUS_NEWS_HELLO:
         meet(node, node_id);
-        break;
-    case BUS_NEWS_DOUBT:
         hub_catch_up(node->services->append_hub);
         break;
     case BUS_NEWS_GONE:
@@ -281,6 +292,7 @@ static struct outcome finish_list(struct work *work, const struct db_rows *rows)
             presence_set_remote(node->services->presence, held.node_id, held.user_id, true);
         }
     }
+    presence_sweep(node->services->presence);
     presence_for_each_node(node->services->presence, forget_unlisted, node);
     use_bus(node);
     settle(node);
@@ -292,6 +304,7 @@ static void compare(struct node *node)
     peers_read(node->peers, node->services);
     struct work *work = work_create(node->services, &NOBODY, ignore, node);
     if (work != NULL) {
+        presence_start_epoch(node->services->presence);
         node_list(&work->call, node->id);
         work_read(work, finish_list);
     }
@@ -416,6 +429,7 @@ struct node *node_start(const struct node_options *options)
     node->number = (node->id.bytes[14] << 8 | node->id.bytes[15]) % NUMBER_MAX + 1;
     node->peers = peers_create(node->id);
     node->round.on_fire = on_round;
+    node->late_commit.on_fire = on_late_commit;
     bool has_redis = redis_options_of(services->config, &redis);
     node->bus = bus_create(&(struct bus_options){.loop = services->loop,
                                                  .node_id = node->id,
@@ -429,6 +443,7 @@ struct node *node_start(const struct node_options *options)
         node_destroy(node);
         return NULL;
     }
+    db_watch_doubt(services->append, on_doubt, node);
     loop_timer_start(services->loop, &node->round, ROUND_MIN_MS);
     return node;
 }

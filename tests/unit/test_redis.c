@@ -167,13 +167,18 @@ static bool talk(void)
             command(&one, "PUBLISH", "stonechat:test:a", "1 \r\n$5\r\n");
             command(&one, "PUBLISH", "stonechat:test:b", "2");
             command(&one, "PUBLISH", "stonechat:test:c", "3");
+            step++;
+        }
+        return false;
+    case 2:
+        if (other.messages == 2 && one.replies == 3) {
             redis_unsubscribe(other.redis, SLICE("stonechat:test:a"));
             assert_true(command(&other, "PING", NULL, NULL));
             step++;
         }
         return false;
-    case 2:
-        if (other.replies == 2 && other.messages == 2 && one.replies == 3) {
+    case 3:
+        if (other.replies == 2) {
             command(&one, "PUBLISH", "stonechat:test:a", "4");
             command(&one, "PUBLISH", "stonechat:test:b", "5");
             step++;

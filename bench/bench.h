@@ -18,7 +18,8 @@ struct options {
     const char *host, *users_file;
     const char *server_pids, *postgres_pids; /* "" for none: then there are no CPU figures */
     double seconds, warmup_seconds;
-    long port, sockets, rate, window;
+    long port, other_port; /* other_port: of a second node on the same database; 0: none */
+    long sockets, rate, window;
     bool is_json;
 };
 
@@ -50,7 +51,7 @@ typedef bool scenario_run(struct bench *bench);
 scenario_run scenario_chats, scenario_messages, scenario_post, scenario_health, scenario_login, scenario_pages,
     scenario_logins;
 /* socket_scenarios.c */
-scenario_run scenario_sockets, scenario_paced, scenario_connect, scenario_idle, scenario_fanout, scenario_reconnect,
-    scenario_resume;
+scenario_run scenario_sockets, scenario_nodes, scenario_paced, scenario_connect, scenario_idle, scenario_fanout,
+    scenario_reconnect, scenario_resume;
 
 #endif

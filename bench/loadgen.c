@@ -20,6 +20,7 @@ static const struct scenario {
     {"logins", "GET /api/chats by 4 connections, alone and while 32 log in", scenario_logins},
     {"pages", "page 1 and page 5,000 of a chat of 100,000 messages", scenario_pages},
     {"sockets", "messages by socket, 200 users, --window under way each", scenario_sockets},
+    {"nodes", "the same between users of two nodes: needs --other-port", scenario_nodes},
     {"paced", "--rate messages a second over 1,000 users: latency", scenario_paced},
     {"connect", "--sockets users connect and authenticate, 64 at a time", scenario_connect},
     {"idle", "connect, and the memory of a socket that stays (start the server afresh)", scenario_idle},
@@ -33,6 +34,7 @@ enum { SCENARIO_COUNT = sizeof scenarios / sizeof scenarios[0] };
 static const struct option long_options[] = {
     {"host", required_argument, NULL, 'H'},
     {"port", required_argument, NULL, 'p'},
+    {"other-port", required_argument, NULL, 'o'},
     {"users", required_argument, NULL, 'u'},
     {"server-pid", required_argument, NULL, 's'},
     {"postgres-pid", required_argument, NULL, 'g'},
@@ -52,6 +54,7 @@ static void print_help(FILE *out)
     fputs("loadgen [OPTION…] SCENARIO…\n"
           "  --users FILE        id, name and token a line, separated by tabs (users.tsv)\n"
           "  --host, --port      where the server is (127.0.0.1, 5000)\n"
+          "  --other-port P      of a second node on the same database: every second connection goes there\n"
           "  --server-pid P,…    processes whose CPU time and memory are told, with their children\n"
           "  --postgres-pid P    the same for PostgreSQL\n"
           "  --seconds, --warm-up  of each run (8, 2)      --runs N   of each scenario (1)\n"
@@ -105,6 +108,8 @@ static bool read_option(int option, const char *value, struct options *options, 
         return true;
     case 'p':
         return read_integer(value, 1, 65535, &options->port);
+    case 'o':
+        return read_integer(value, 1, 65535, &options->other_port);
     case 'n':
         return read_integer(value, 1, 1e6, &options->sockets);
     case 'r':
@@ -225,6 +230,9 @@ int main(int argc, char **argv)
     if (!net_init(&bench.net, bench.options.host, (int)bench.options.port)) {
         perror(bench.options.host);
         return EX_USAGE;
+    }
+    if (bench.options.other_port != 0) {
+        net_add_port(&bench.net, (int)bench.options.other_port);
     }
     int status = EX_NOINPUT;
     if (read_users(&bench)) {

@@ -42,6 +42,11 @@ bool net_init(struct net *net, const char *host, int port)
     return net->epoll_fd >= 0;
 }
 
+void net_add_port(struct net *net, int port)
+{
+    net->other_port = htons((uint16_t)port);
+}
+
 void net_dispose(struct net *net)
 {
     close(net->epoll_fd);
@@ -63,6 +68,10 @@ static void watch(struct net_connection *connection, int operation, bool writabl
 void net_connect(struct net *net, struct net_connection *connection, const struct net_callbacks *callbacks)
 {
     const int on = 1;
+    struct sockaddr_in address = net->address;
+    if (net->other_port != 0 && net->connect_count++ % 2 == 1) {
+        address.sin_port = net->other_port;
+    }
     *connection = (struct net_connection){
         .net = net,
         .callbacks = callbacks,
@@ -75,7 +84,7 @@ void net_connect(struct net *net, struct net_connection *connection, const struc
         return;
     }
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(connection->fd, (struct sockaddr *)&net->address, sizeof net->address) != 0 && errno != EINPROGRESS) {
+    if (connect(connection->fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) {
         fail(connection, strerror(errno));
         return;
     }

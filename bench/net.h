@@ -16,6 +16,8 @@ enum { NET_BUFFER_MAX_BYTES = 8 << 20 };
 struct net_connection;
 
 struct net {
+    in_port_t other_port; /* 0: none */
+    unsigned connect_count;
     int epoll_fd;
     struct sockaddr_in address; /* of the server */
     struct net_connection *queued;
@@ -41,6 +43,8 @@ struct net_connection {
 
 /* False, with errno, when `host` is no IPv4 address (EINVAL) or epoll cannot be had. */
 bool net_init(struct net *net, const char *host, int port);
+/* Every second connection from now on goes to this port: another node's. */
+void net_add_port(struct net *net, int port);
 void net_dispose(struct net *net);
 
 /* Raises the limit of open files to what the system allows. */

@@ -12,6 +12,7 @@ INSERT INTO titles (name, title) VALUES
     ('page-5000', '  page 5,000 of the same'),
     ('post', 'POST /api/messages'),
     ('sockets', 'messages by socket, 200 users × 16'),
+    ('nodes', '  the same between two nodes'),
     ('paced', '500 messages/s over 1,000 users'),
     ('connect', 'connect + authenticate'),
     ('idle', 'idle authenticated socket'),

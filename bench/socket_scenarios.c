@@ -282,9 +282,9 @@ static struct talk *talk_open(struct bench *bench, size_t count, uint64_t window
     return talk;
 }
 
-bool scenario_sockets(struct bench *bench)
+static bool run_sockets(struct bench *bench, const char *name)
 {
-    struct row row = row_init("sockets", "message");
+    struct row row = row_init(name, "message");
     struct talk *talk = talk_open(bench, TALKERS, (uint64_t)bench->options.window);
     if (talk == NULL) {
         return false;
@@ -297,6 +297,17 @@ bool scenario_sockets(struct bench *bench)
     bench_report(bench, &row);
     free(talk);
     return true;
+}
+
+bool scenario_sockets(struct bench *bench)
+{
+    return run_sockets(bench, "sockets");
+}
+
+/* Neighbours are at different nodes. */
+bool scenario_nodes(struct bench *bench)
+{
+    return bench->options.other_port != 0 && run_sockets(bench, "nodes");
 }
 
 /* Sends by the clock for that long. Latencies count from when a message was due, so that a pause isn't hidden. */

@@ -104,6 +104,7 @@ static bool make_room(struct announcer *announcer)
         return false;
     }
     for (size_t i = 0; i < announcer->count; i++) {
+        assert(announcer->capacity > 0);
         larger[i] = announcer->waiting[(announcer->first + i) % announcer->capacity];
     }
     free(announcer->waiting);
@@ -124,7 +125,6 @@ struct telling {
 static void push(struct announcer *announcer, const struct news *news)
 {
     if (make_room(announcer)) {
-        assert(announcer->capacity > 0);
         announcer->waiting[(announcer->first + announcer->count++) % announcer->capacity] = *news;
     }
 }

@@ -61,6 +61,7 @@ struct session {
     int64_t sent_seq;          /* sent, or skipped as its own */
     int64_t wanted_seq;        /* the newest that it has heard of */
     uint8_t state;
+    bool was_told; /* of something since it asked for a page */
 };
 
 /* How a client wants to come back; all of it is what the client says, and nothing is believed. */

@@ -170,8 +170,10 @@ static void on_page(struct db_call *call, enum status status, const struct db_ro
         hub_retry_later(session->hub);
         return;
     }
-    if (db_rows_count(rows) == 0) {
-        session->wanted_seq = session->sent_seq; /* somebody told of an event that there is not */
+    /* Nothing there: somebody told of an event that there is not. What was told of since then may have come too late
+     * for this page. */
+    if (db_rows_count(rows) == 0 && !session->was_told) {
+        session->wanted_seq = session->sent_seq;
     }
     send_page(session, rows);
     change_state(session, session->transport->wait_for_drain(session) ? SESSION_DRAINING : SESSION_LIVE);
@@ -185,6 +187,7 @@ static void read_page(struct session *session)
         return;
     }
     read->session = session;
+    session->was_told = false;
     session->read = read;
     event_log_read(&read->call, session->user_id, session->sent_seq, PAGE_EVENTS);
     read->call.on_done = on_page;
@@ -224,6 +227,7 @@ void session_on_drain(struct session *session)
 
 void session_on_hint(struct session *session, int64_t seq)
 {
+    session->was_told = true;
     if (seq > session->wanted_seq) {
         session->wanted_seq = seq;
     }

@@ -261,6 +261,40 @@ static void test_in_order(void **state)
     assert_int_equal(device.session.state, SESSION_LIVE);
 }
 
+/* --- an event that is committed while a page without it is on its way --- */
+
+static struct loop_deferred late;
+
+static void write_late(struct loop_deferred *deferred)
+{
+    (void)deferred;
+    sql("SELECT pg_sleep(0.1)"); /* the page has been read, and its answer waits */
+    write_events(1, device.session.id);
+    tell(1, false);
+}
+
+static bool late_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+        phase = 1;
+    } else if (phase == 1 && device.is_open) {
+        tell(1, true); /* a hint too early: there is nothing yet */
+        late.run = write_late;
+        loop_defer(loop, &late); /* behind the page, which is sent at the end of this turn */
+        phase = 2;
+    }
+    return device.count == 0;
+}
+
+static void test_an_event_behind_a_page(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(late_step);
+    assert_sent(1, 1);
+}
+
 /* --- resuming --- */
 
 static char kept_pid[PID_LENGTH + 1];
@@ -345,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_wild_bus, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_wild_bus_and_a_slow_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_event_behind_a_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ephemeral, set_up, tear_down),
     };

@@ -9,7 +9,7 @@
 /* While there is more, a batch follows a short pause, so that others get their turn and the space of what went is used
  * again; else it looks again after a while. Several nodes may do it at once: they find less. */
 
-enum { BATCH_EVENTS = 5000, BATCH_PAUSE_MS = 200, LOOK_INTERVAL_MS = 60 * 1000 };
+enum { BATCH_EVENTS = 5000, BATCH_PAUSE_MS = 200, LOOK_INTERVAL_MS = 60 * 1000, RETRY_MS = 2000 };
 
 struct pruning {
     struct timer timer;
@@ -28,7 +28,7 @@ static void on_done(void *data, const struct outcome *outcome)
 {
     struct pruning *pruning = data;
     if (outcome->status != STATUS_OK) {
-        loop_timer_start(pruning->services->loop, &pruning->timer, LOOK_INTERVAL_MS);
+        loop_timer_start(pruning->services->loop, &pruning->timer, RETRY_MS);
     }
 }
 

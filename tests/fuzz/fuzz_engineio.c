@@ -26,7 +26,7 @@ static void on_message(struct eio_session *session, struct slice message, bool i
     struct slice parts[] = {{"4", is_binary ? 0 : 1}, message};
     struct sio_frame *frame = frame_create(is_binary ? WS_OPCODE_BINARY : WS_OPCODE_TEXT, parts, 2);
     assert(closed == 0 && (is_binary || utf8_is_valid(message)));
-    eio_session_send(session, frame, message.length % 2 == 0);
+    eio_session_send(session, frame, (enum sio_sending)(message.length % 3));
     sio_frame_unref(frame);
 }
 
@@ -84,7 +84,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!utf8_is_valid(body)) {
         return 0; /* such a body is refused before it is looked into */
     }
-    struct eio_options options = {1000, 1000, 1 << 16, 1 << 10, 0, NULL};
+    struct eio_options options = {.ping_interval_ms = 1000,
+                                  .ping_timeout_ms = 1000,
+                                  .max_payload_bytes = 1 << 16,
+                                  .send_queue_max_bytes = 1 << 10};
     struct eio_opening opening = {{NULL, 0}, {NULL, 0}, "::1"};
     struct loop *loop = current_loop();
     struct eio_group *group = eio_group_create(1);

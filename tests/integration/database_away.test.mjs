@@ -59,13 +59,15 @@ describe('the database is away', () => {
   });
 
   test('a device that comes while it is away is let in as soon as it is back', async () => {
-    const laptop = await alice.connect({ reconnection: true, reconnectionDelay: 50 });
+    // WebSocket alone: a stock client that is closed between its probe and its upgrade notices only by its heartbeat.
+    const options = { reconnection: true, reconnectionDelay: 50, transports: ['websocket'] };
+    const laptop = await alice.connect(options);
     await postgres.stop();
     await until(async () => !(await isReady()), 'the server to notice', patienceMs);
     let attempts = 0;
     laptop.io.io.on('reconnect_attempt', () => attempts++);
     laptop.io.io.engine.close();
-    const guest = new Device(bob, { reconnection: true, reconnectionDelay: 50, transports: ['websocket'] });
+    const guest = new Device(bob, options);
     await until(() => attempts > 2, 'attempts', patienceMs);
     await postgres.start();
     await until(() => laptop.io.connected && guest.io.connected, 'both to be let in', patienceMs);

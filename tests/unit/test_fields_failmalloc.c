@@ -11,30 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void *__real_malloc(size_t size);
-void *__real_realloc(void *block, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_realloc(void *block, size_t size);
-
-static int allocations_left = -1; /* -1: they never fail */
-
-static bool may_allocate(void)
-{
-    if (allocations_left < 0) {
-        return true;
-    }
-    return allocations_left > 0 && allocations_left-- > 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    return may_allocate() ? __real_realloc(block, size) : NULL;
-}
+#include "unit/failmalloc.h"
 
 static const struct field table[] = {
     {"content", FIELD_TEXT, 1, 1 << 20, FIELD_REQUIRED, NULL},

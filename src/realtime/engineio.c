@@ -214,13 +214,20 @@ static void close_doomed(struct eio_session *session)
                                             .linger_ms = is_orderly ? LINGER_MS : 0});
 }
 
+/* Its client has paused polling and is about to say `5`. Closed now, it would notice only by its heartbeat: what it
+ * has of the WebSocket is not its transport yet, and it asks for nothing by the other. */
+static bool is_moving(const struct eio_session *session)
+{
+    return session->probe != NULL && eio_probe_is_accepted(session->probe);
+}
+
 /* The end of a turn in which something happened. A closed session's server may be gone. */
 static void on_work(struct loop_deferred *work)
 {
     struct eio_session *session = (struct eio_session *)((char *)work - offsetof(struct eio_session, work));
     const struct eio_handler *handler = session->handler;
     handler->on_turn_end(session);
-    if (session->doom != NULL && session->state == EIO_STATE_OPEN) {
+    if (session->doom != NULL && session->state == EIO_STATE_OPEN && !is_moving(session)) {
         close_doomed(session);
     }
     if (session->state == EIO_STATE_OPEN && session->polling != NULL) {
@@ -436,7 +443,10 @@ void eio_session_adopt(struct eio_session *session, struct ws_connection *socket
     session->socket = socket;
     ws_connection_set_user(socket, &SOCKET_CALLBACKS, session);
     for (uint32_t i = 0; i < queue.count; i++) {
-        eio_session_send(session, frame_queue_at(&queue, i), SIO_SENDING_PACED);
+        if (!ws_connection_send(socket, frame_queue_at(&queue, i), SIO_SENDING_PACED)) {
+            close_overflown(session);
+            break;
+        }
     }
     frame_queue_cut(&queue, 0);
 }
@@ -499,18 +509,26 @@ struct eio_server *eio_server_create(struct eio_group *group, int worker, struct
     return server;
 }
 
-void eio_server_close_all(struct eio_server *server)
+static void close_all(struct eio_server *server, bool waits_for_moves)
 {
+    static const char REASON[] = "server shutting down";
     atomic_store(&server->is_closing, true);
     struct eio_session *next;
     for (struct eio_session *session = server->first; session != NULL; session = next) {
         next = session->next;
         if (session->state == EIO_STATE_LINGERING) {
             forget(session);
+        } else if (waits_for_moves && is_moving(session)) {
+            eio_session_close_later(session, REASON);
         } else {
-            eio_session_close(session, "server shutting down", WS_CLOSE_GOING_AWAY);
+            eio_session_close(session, REASON, WS_CLOSE_GOING_AWAY);
         }
     }
+}
+
+void eio_server_close_all(struct eio_server *server)
+{
+    close_all(server, true);
 }
 
 void eio_server_destroy(struct eio_server *server)
@@ -518,7 +536,7 @@ void eio_server_destroy(struct eio_server *server)
     if (server == NULL) {
         return;
     }
-    eio_server_close_all(server);
+    close_all(server, false);
     atomic_store(&server->group->servers[server->worker], NULL);
     ws_host_dispose(&server->sockets);
     uuid_map_dispose(&server->sessions);

@@ -19,11 +19,12 @@ bool eio_probe_is_accepted(const struct eio_probe *probe)
     return probe->is_accepted;
 }
 
-/* The probe is over; its WebSocket is somebody else's. */
+/* The probe is over; its WebSocket is somebody else's. A close that waited for it goes on. */
 static void forget(struct eio_probe *probe)
 {
     probe->session->probe = NULL;
     loop_timer_stop(probe->session->server->loop, &probe->timeout);
+    eio_session_defer(probe->session);
     free(probe);
 }
 

@@ -150,6 +150,12 @@ static void on_stop(struct server_worker *worker)
     ws_host_close_all(&lane->echo, WS_CLOSE_GOING_AWAY);
 }
 
+static int count_sessions(struct server_worker *worker)
+{
+    struct lane *lane = worker->http.context;
+    return sio_server_session_count(lane->engine) + sio_server_session_count(lane->sockets);
+}
+
 static const struct operation *const NO_ROUTES[] = {NULL};
 static const struct http_mount MOUNTS[] = {
     {"/engine.io/", handle_engine},
@@ -177,7 +183,7 @@ static bool start_lane(int worker, struct sio_group *engines, struct sio_group *
     if (loop == NULL) {
         return false;
     }
-    workers[worker] = (struct server_worker){.loop = loop, .on_stop = on_stop};
+    workers[worker] = (struct server_worker){.loop = loop, .on_stop = on_stop, .count_open = count_sessions};
     workers[worker].http = (struct http_worker){.site = &SITE, .loop = loop, .context = lane};
     options.path = "/engine.io/";
     options.on_raw_message = on_raw_message;

@@ -220,6 +220,46 @@ test('a polling client gets what is queued with the close', async () => {
   await session.assertGone();
 });
 
+test('a session that the server closes while it moves ends when it has moved, or when the move failed', () => repeat(
+  async i => {
+    const session = await PollingSession.open(program.port, '/socket.io/');
+    await session.send('40/control,');
+    assert.match((await session.packets())[0], /^40\/control,/);
+    const socket = await session.probe();
+    socket.send('2probe');
+    assert.equal(await socket.text(), '3probe');
+    await session.send('42/control,["close"]');
+    if (i % 2 === 0) {
+      socket.send('5');
+      assert.equal(await socket.text(), '42/control,["last"]');
+      assert.equal(await socket.closeCode(), 1000);
+    } else {
+      socket.tcp.destroy();
+      assert.equal((await session.packets())[0], '42/control,["last"]');
+    }
+  }
+));
+
+test('a server that stops waits for a session that moves', async () => {
+  const own = await startConformance();
+  const workerOf = ({ sid }) => Buffer.from(sid, 'base64url')[2];
+  const session = await PollingSession.open(own.port, '/socket.io/');
+  await session.send('40');
+  const socket = await session.probe();
+  socket.send('2probe');
+  assert.equal(await socket.text(), '3probe');
+  let other, opening;
+  do [other, opening] = await openWebSocket(own.port, '/socket.io/');
+  while (workerOf(opening) !== workerOf(session.opening));
+  const stopped = own.stop();
+  assert.equal(await other.closeCode(), 1001); // so this worker has been told
+  socket.send('5');
+  assert.match(await socket.text(), /^40\{/);
+  assert.equal(await socket.text(), '42["auth",{}]');
+  assert.equal(await socket.closeCode(), 1000);
+  await stopped;
+});
+
 test('a queue past its cap closes the session, ephemeral events never do', async () => {
   const small = await startConformance({ ...patient, QUEUE_MAX_BYTES: '1000000', LOG_LEVEL: 'info' });
   const full = await control(small.port);

@@ -59,8 +59,7 @@ describe('the database is away', () => {
   });
 
   test('a device that comes while it is away is let in as soon as it is back', async () => {
-    // WebSocket alone: a stock client that is closed between its probe and its upgrade notices only by its heartbeat.
-    const options = { reconnection: true, reconnectionDelay: 50, transports: ['websocket'] };
+    const options = { reconnection: true, reconnectionDelay: 50 };
     const laptop = await alice.connect(options);
     await postgres.stop();
     await until(async () => !(await isReady()), 'the server to notice', patienceMs);

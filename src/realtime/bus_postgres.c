@@ -8,9 +8,9 @@
 #include "util/log.h"
 #include "util/utf8.h"
 
-/* A notification is a message of bus_codec.c. What comes up while one is under way waits, and goes with the next: a
- * busy node sends few and long ones. Payloads of durable events are not sent: whoever needs one reads the log. An
- * ephemeral event that does not fit is dropped. */
+/* A notification is a message of bus_codec.c. What comes up in one turn of the loop, or while one is under way, goes
+ * together: a busy node sends few and long ones. Payloads of durable events are not sent: whoever needs one reads the
+ * log. An ephemeral event that does not fit is dropped. */
 
 static const char CHANNEL[] = "stonechat";
 
@@ -24,8 +24,9 @@ struct bus_postgres {
     struct bus bus; /* first */
     struct bus_options options;
     struct listener *listener;
-    struct buffer queue; /* items, each with its newline */
-    bool has_complained; /* of what is no item: once is enough */
+    struct loop_deferred work; /* sends what one turn of the loop has brought up */
+    struct buffer queue;       /* items, each with its newline */
+    bool has_complained;       /* of what is no item: once is enough */
 };
 
 /* --- writing --- */
@@ -61,6 +62,11 @@ static void flush(struct bus_postgres *self)
     buffer_dispose(&payload);
 }
 
+static void on_work(struct loop_deferred *work)
+{
+    flush((struct bus_postgres *)((char *)work - offsetof(struct bus_postgres, work)));
+}
+
 /* Takes back an item that was not written whole, or would never fit. */
 static void end_item(struct bus_postgres *self, size_t start)
 {
@@ -68,7 +74,7 @@ static void end_item(struct bus_postgres *self, size_t start)
         self->queue.length = start;
         self->queue.failed = false;
     }
-    flush(self);
+    loop_defer(self->options.loop, &self->work);
 }
 
 static void write_hints(struct bus_postgres *self, const struct hub_event *event)
@@ -163,6 +169,10 @@ static const struct listener_callbacks LISTENER_CALLBACKS = {on_listening, on_no
 static void destroy(struct bus *bus)
 {
     struct bus_postgres *self = (struct bus_postgres *)bus;
+    loop_defer_cancel(self->options.loop, &self->work);
+    if (self->listener != NULL) {
+        flush(self);
+    }
     listener_destroy(self->listener);
     buffer_dispose(&self->queue);
     free(self);
@@ -178,6 +188,7 @@ struct bus *bus_postgres_create(const struct bus_options *options)
     }
     self->bus.operations = &OPERATIONS;
     self->options = *options;
+    self->work.run = on_work;
     self->queue = buffer_init(QUEUE_MAX_BYTES);
     self->listener = listener_create(options->loop, options->database_url, CHANNEL, &LISTENER_CALLBACKS, self);
     if (self->listener == NULL) {

@@ -61,7 +61,8 @@ struct session {
     int64_t sent_seq;          /* sent, or skipped as its own */
     int64_t wanted_seq;        /* the newest that it has heard of */
     uint8_t state;
-    bool was_told; /* of something since it asked for a page */
+    bool was_told;  /* of something since it asked for a page */
+    bool must_look; /* there may be more than it was told of */
 };
 
 /* How a client wants to come back; all of it is what the client says, and nothing is believed. */
@@ -88,6 +89,8 @@ void session_on_drain(struct session *session);
 void session_on_event(struct session *session, struct rendering *rendering, int64_t seq, struct uuid origin);
 /* The user's log has grown to `seq`, somebody says. */
 void session_on_hint(struct session *session, int64_t seq);
+/* The user's log may have grown, nobody knows how far: reads all that there is by now. */
+void session_look(struct session *session);
 /* After hub_retry_later: reads what it could not read. */
 void session_retry(struct session *session);
 void session_on_ephemeral(struct session *session, struct rendering *rendering);

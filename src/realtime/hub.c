@@ -184,12 +184,6 @@ void hub_retry_later(struct hub *hub)
     loop_timer_start(hub->options.loop, &hub->retry, RETRY_MS);
 }
 
-/* One place further than it knows: it reads, and finds what there is. */
-static void hint_next(struct session *session)
-{
-    session_on_hint(session, session->sent_seq + 1);
-}
-
 struct look {
     struct loop_task task;
     struct hub *hub;
@@ -198,13 +192,13 @@ struct look {
 static void on_look(struct loop_task *task)
 {
     struct look *look = (struct look *)task;
-    for_each_session(look->hub, hint_next);
+    for_each_session(look->hub, session_look);
     free(look);
 }
 
 void hub_catch_up(struct hub *hub)
 {
-    for_each_session(hub, hint_next);
+    for_each_session(hub, session_look);
     for (int i = 0; i < hub->options.count; i++) {
         struct look *look = i != hub->options.index ? malloc(sizeof *look) : NULL;
         if (look != NULL) {

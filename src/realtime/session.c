@@ -176,6 +176,7 @@ static void on_page(struct db_call *call, enum status status, const struct db_ro
         session->wanted_seq = session->sent_seq;
     }
     send_page(session, rows);
+    session->must_look = session->must_look || db_rows_count(rows) == PAGE_EVENTS;
     change_state(session, session->transport->wait_for_drain(session) ? SESSION_DRAINING : SESSION_LIVE);
 }
 
@@ -187,7 +188,7 @@ static void read_page(struct session *session)
         return;
     }
     read->session = session;
-    session->was_told = false;
+    session->was_told = session->must_look = false;
     session->read = read;
     event_log_read(&read->call, session->user_id, session->sent_seq, PAGE_EVENTS);
     read->call.on_done = on_page;
@@ -207,7 +208,7 @@ void session_retry(struct session *session)
 /* LIVE is asked for whenever nothing is under way; it is READING all the same while something is missing. */
 static void change_state(struct session *session, enum session_state state)
 {
-    if (state == SESSION_LIVE && session->wanted_seq > session->sent_seq) {
+    if (state == SESSION_LIVE && (session->must_look || session->wanted_seq > session->sent_seq)) {
         state = SESSION_READING;
     }
     session->state = (uint8_t)state;
@@ -231,6 +232,15 @@ void session_on_hint(struct session *session, int64_t seq)
     if (seq > session->wanted_seq) {
         session->wanted_seq = seq;
     }
+    if (session->state == SESSION_LIVE) {
+        change_state(session, SESSION_LIVE);
+    }
+}
+
+/* A page that is on its way may be older than what is to be found. */
+void session_look(struct session *session)
+{
+    session->must_look = true;
     if (session->state == SESSION_LIVE) {
         change_state(session, SESSION_LIVE);
     }

@@ -295,6 +295,89 @@ static void test_an_event_behind_a_page(void **state)
     assert_sent(1, 1);
 }
 
+/* --- looks at the log, of which nobody has told --- */
+
+static bool look_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+        phase = 1;
+    } else if (phase == 1 && device.is_open) {
+        write_events(EVENTS, device.session.id);
+        session_look(&device.session);
+        phase = 2;
+    }
+    return device.session.sent_seq < EVENTS;
+}
+
+static void test_a_look(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(look_step);
+    assert_sent(1, EVENTS);
+}
+
+static void test_a_look_of_a_slow_reader(void **state)
+{
+    (void)state;
+    device.drains_slowly = true;
+    phase = 0;
+    run(look_step);
+    assert_sent(1, EVENTS);
+}
+
+static void write_and_look(struct loop_deferred *deferred)
+{
+    (void)deferred;
+    sql("SELECT pg_sleep(0.1)"); /* what was asked for has been read, and its answer waits */
+    write_events(1, device.session.id);
+    session_look(&device.session);
+}
+
+static bool look_behind_page_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+        phase = 1;
+    } else if (phase == 1 && device.is_open) {
+        write_events(1, device.session.id);
+        tell(1, true);
+        late.run = write_and_look;
+        loop_defer(loop, &late);
+        phase = 2;
+    }
+    return device.count < 2;
+}
+
+static void test_a_look_behind_a_page(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(look_behind_page_step);
+    assert_sent(1, 2);
+}
+
+static bool look_while_opening_step(void)
+{
+    if (phase == 0) {
+        write_events(1, (struct uuid){{0}});
+        connect_device(NULL, NULL);
+        late.run = write_and_look;
+        loop_defer(loop, &late);
+        phase = 1;
+    }
+    return !device.is_open || device.opening.seq + device.count < 2;
+}
+
+static void test_a_look_while_it_opens(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(look_while_opening_step);
+    assert_sent(device.opening.seq + 1, 2);
+}
+
 /* --- resuming --- */
 
 static char kept_pid[PID_LENGTH + 1];
@@ -380,6 +463,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_wild_bus, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_wild_bus_and_a_slow_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_event_behind_a_page, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_look, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_look_of_a_slow_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_look_behind_a_page, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_look_while_it_opens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ephemeral, set_up, tear_down),
     };

@@ -1,11 +1,14 @@
-// Nodes on one database, each behind a proxy (`fronts`), and perhaps with a proxy between it and the database (`lines`).
+// Nodes on one database, each behind a proxy (`fronts`), and perhaps with a proxy between it and the database (`lines`), or
+// between it and a Redis (`redisLines`).
 //
 // STONECHAT_FAULT_NODES says how many nodes there are. Whoever asks for `url` gets them in turn: a client that comes back
 // comes to another one.
 
 import path from 'node:path';
 
-import { query, sharedPostgres, startPostgres, startServer, temporaryDirectory, until } from '../support/server.mjs';
+import {
+  query, sharedPostgres, startPostgres, startRedis, startServer, temporaryDirectory, until,
+} from '../support/server.mjs';
 import { Proxy } from './proxy.mjs';
 
 export const nodeCount = Number(process.env.STONECHAT_FAULT_NODES ?? 1);
@@ -25,17 +28,23 @@ export class Cluster {
   nodes = [];
   fronts = [];
   lines = [];
+  redisLines = [];
   #turn = 0;
 
-  /** `hasOwnPostgres`: there is `postgres`, which may be stopped, and there are `lines`. */
-  static async start({ nodes = nodeCount, hasOwnPostgres = false, env = {} } = {}) {
+  /**
+   * `hasOwnPostgres`: there is `postgres`, which may be stopped, and there are `lines`; `hasRedis`: there is `redis`, and
+   * there are `redisLines`.
+   */
+  static async start({ nodes = nodeCount, hasOwnPostgres = false, hasRedis = false, env = {} } = {}) {
     const cluster = new Cluster();
     try {
       if (hasOwnPostgres) cluster.postgres = await startPostgres();
+      if (hasRedis) cluster.redis = await startRedis();
       cluster.databaseUrl = await (cluster.postgres ?? (await sharedPostgres())).createDatabase();
       for (let i = 0; i < nodes; i++) {
         const databaseUrl = hasOwnPostgres ? await cluster.#layLine() : cluster.databaseUrl;
-        const server = await startServer({ env: { ...environment, ...env }, databaseUrl });
+        const redis = hasRedis ? { REDIS_URL: await cluster.#layRedisLine() } : {};
+        const server = await startServer({ env: { ...environment, ...redis, ...env }, databaseUrl });
         cluster.nodes.push(server);
         cluster.fronts.push(await Proxy.start(() => server.port));
       }
@@ -52,6 +61,16 @@ export class Cluster {
     const directory = temporaryDirectory();
     this.lines.push(await Proxy.start(() => path.join(this.postgres.sockets, name), path.join(directory, name)));
     return this.databaseUrl.replace(/host=.*/, `host=${encodeURIComponent(directory)}`);
+  }
+
+  async #layRedisLine() {
+    const line = await Proxy.start(() => this.redis.port);
+    this.redisLines.push(line);
+    return `redis://127.0.0.1:${line.port}`;
+  }
+
+  get #proxies() {
+    return [...this.lines, ...this.redisLines, ...this.fronts];
   }
 
   get urls() {
@@ -88,11 +107,18 @@ export class Cluster {
     return until(() => this.isReady(), 'all nodes to be ready', 60_000);
   }
 
+  /** Waits until all nodes are subscribed. */
+  subscribed() {
+    const count = async () => (await this.redis.command('PUBSUB', 'NUMSUB', 'stonechat:nodes').catch(() => '')).split('\n')[1];
+    return until(async () => Number(await count()) === this.nodes.length, 'all nodes to be subscribed', 60_000);
+  }
+
   async stop() {
-    for (const proxy of [...this.lines, ...this.fronts]) proxy.heal();
+    for (const proxy of this.#proxies) proxy.heal();
     const results = await Promise.allSettled(this.nodes.map(node => node.stop()));
-    for (const proxy of [...this.lines, ...this.fronts]) await proxy.stop();
+    for (const proxy of this.#proxies) await proxy.stop();
     await this.postgres?.destroy();
+    await this.redis?.stop();
     const failure = results.find(({ status }) => status === 'rejected');
     if (failure) throw failure.reason;
   }

@@ -227,11 +227,9 @@ static void on_news(void *data, enum bus_news news, struct uuid node_id, struct 
         lose_sight(node, node_id);
         break;
     case BUS_NEWS_ENTERS:
-        meet(node, node_id);
-        presence_set_remote(node->services->presence, node_id, user_id, true);
-        break;
     case BUS_NEWS_LEAVES:
-        presence_set_remote(node->services->presence, node_id, user_id, false);
+        meet(node, node_id);
+        presence_set_remote(node->services->presence, node_id, user_id, news == BUS_NEWS_ENTERS);
         break;
     }
 }

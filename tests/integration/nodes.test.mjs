@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, friends, patienceMs, stopServer } from '../support/api.mjs';
+import { Client, friends, nobody, patienceMs, stopServer } from '../support/api.mjs';
 import { Traffic, at, meet, startNodes, testDelivery, typing } from '../support/nodes.mjs';
 import { postgresPrograms, until } from '../support/server.mjs';
 
@@ -98,6 +99,26 @@ describe('two nodes and PostgreSQL', () => {
     }
     phone.close();
   });
+
+  // It may have slept while others took it for dead: only the greeting lets it look for what it was not told meanwhile.
+  for (const [what, letter] of [['is there', 'n'], ['holds somebody', '+'], ['has lost somebody', '-']]) {
+    test(`a node that nobody knew is greeted when it says that it ${what}`, async t => {
+      const [here] = nodes;
+      const psql = new Psql(here.databaseUrl);
+      t.after(() => psql.child.kill());
+      await psql.run("LISTEN stonechat; SELECT 'listens'");
+      const ids = (await here.query('SELECT id FROM nodes WHERE lease_until > now()')).split('\n');
+      const stranger = randomUUID();
+      const user = letter === 'n' ? '' : nobody;
+      await here.query(`SELECT pg_notify('stonechat', $$${stranger}\n${letter}${stranger}${user}$$)`);
+      let heard = '';
+      await until(async () => {
+        heard += await psql.run("SELECT 'goes on'");
+        return ids.filter(id => heard.includes(`${id}\nn${id}`)).length >= nodes.length;
+      }, 'both nodes to say hello', patienceMs);
+      await psql.end();
+    });
+  }
 
   test('whoever listens is cut off, and catches up', async () => {
     const traffic = await Traffic.start(nodes);

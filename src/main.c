@@ -102,6 +102,7 @@ static bool create_shared(struct program *program)
     program->site = (struct http_site){.routes = API_ROUTES,
                                        .mounts = MOUNTS,
                                        .allowed_origins = config->allowed_origins,
+                                       .trust_proxy = config->trust_proxy,
                                        .max_body_bytes = (size_t)config->max_body_bytes};
     return program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
            program->databases != NULL && program->token_key != NULL && program->passwords != NULL &&

@@ -47,7 +47,7 @@ struct exchange {
     struct uuid origin; /* the session that asked, nil for HTTP; it is not told of its own actions */
     struct field_values input;
     const char *idempotency_key; /* as it came, cut when absurdly long; NULL when none came */
-    const char *address;         /* the peer's address as text; lives as long as the exchange */
+    const char *address;         /* the client's address as text; lives as long as the exchange */
 };
 
 struct exchange *exchange_ref(struct exchange *exchange);

@@ -29,7 +29,8 @@ struct slice http_request_body(const struct http_request *request);
 struct slice http_request_header(const struct http_request *request, const char *name);
 /* The Host header, or HTTP/2's :authority. */
 struct slice http_request_host(const struct http_request *request);
-/* The peer's address as text, for example "127.0.0.1"; lives as long as the request. */
+/* The client's address as text, for example "127.0.0.1"; lives as long as the request. http/client_address.h has more.
+ */
 const char *http_request_address(const struct http_request *request);
 /* The X-Request-Id that was taken or made; lives as long as the request. */
 const char *http_request_id(const struct http_request *request);

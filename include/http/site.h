@@ -4,6 +4,7 @@
 #define STONECHAT_HTTP_SITE_H
 
 #include "auth/token.h"
+#include "http/client_address.h"
 #include "http/exchange.h"
 #include "http/request.h"
 
@@ -20,6 +21,7 @@ struct http_site {
     const struct operation *const *routes;  /* tables that end with a row whose name is NULL; the list ends with NULL */
     const struct http_mount *const *mounts; /* tables that end with a row whose path is NULL; the list ends with NULL */
     char *const *allowed_origins;           /* NULL-terminated; "*" allows every origin */
+    struct ip_networks trust_proxy;         /* whose X-Forwarded-For counts */
     size_t max_body_bytes;                  /* of the body of an exchange */
 };
 

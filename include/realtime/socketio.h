@@ -34,7 +34,7 @@ struct sio_handshake {
     struct slice auth;          /* the CONNECT packet's payload: a JSON object, or empty */
     struct slice query;         /* of the request that opened the session, percent-encoded */
     struct slice authorization; /* its Authorization header */
-    const char *address;        /* the peer's, as text */
+    const char *address;        /* the client's, as text */
 };
 
 struct sio_namespace {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "util/ip_address.h"
 #include "util/log.h"
 
 /* The status with which a program ends that was configured wrongly (EX_CONFIG of sysexits.h). */
@@ -27,6 +28,7 @@ struct config {
     int workers;               /* config_load puts the number of cores in place of 0 */
     enum stonechat_env stonechat_env;
     char **allowed_origins; /* NULL-terminated */
+    struct ip_networks trust_proxy;
     const char *tls_cert, *tls_key;
     const char *share_dir; /* where swagger/ lies; found beside the program when not set */
 

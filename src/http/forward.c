@@ -123,7 +123,7 @@ static void put_client_address(struct buffer *out, const struct http_request *re
         buffer_append_slice(out, before);
         buffer_append_text(out, ", ");
     }
-    buffer_append_text(out, request->address);
+    buffer_append_text(out, request->client.text);
     buffer_append_text(out, "\r\n");
 }
 

@@ -33,7 +33,7 @@ static void log_request(const struct http_request *request)
     log_write(LOG_INFO, "request", LOG_STR("requestId", request->id),
               LOG_SLICE("method", ((struct slice){raw->method.base, raw->method.len})), LOG_SLICE("path", path),
               LOG_INT("status", request->is_replied ? raw->res.status : 499),
-              LOG_INT("bytes", (int64_t)raw->bytes_sent), LOG_REAL("ms", ms), LOG_STR("address", request->address),
+              LOG_INT("bytes", (int64_t)raw->bytes_sent), LOG_REAL("ms", ms), LOG_STR("address", request->client.text),
               LOG_SLICE("user", ((struct slice){user, request->has_user ? sizeof user : 0})));
 }
 
@@ -87,14 +87,29 @@ static void choose_id(struct http_request *request)
     http_request_add_header(request, "x-request-id", slice_of(request->id));
 }
 
-static void read_address(struct http_request *request)
+/* What the trusted proxies say, from the last header to the first. */
+static void ask_proxies(const struct http_request *request, struct ip_address *address)
 {
+    const h2o_headers_t *headers = &request->raw->headers;
+    const struct ip_networks *trusted = &request->worker->site->trust_proxy;
+    for (size_t i = headers->size; i > 0 && trusted->count > 0; i--) {
+        const h2o_header_t *header = &headers->entries[i - 1];
+        struct slice value = {header->value.base, header->value.len};
+        if (header->name == &H2O_TOKEN_X_FORWARDED_FOR->buf && !client_address_walk(trusted, value, address)) {
+            return;
+        }
+    }
+}
+
+static void find_client(struct http_request *request)
+{
+    struct http_client *client = &request->client;
     struct sockaddr_storage peer;
     socklen_t length = request->raw->conn->callbacks->get_peername(request->raw->conn, (struct sockaddr *)&peer);
-    char name[NI_MAXHOST];
-    size_t name_length = length == 0 ? SIZE_MAX : h2o_socket_getnumerichost((struct sockaddr *)&peer, length, name);
-    if (name_length < sizeof request->address) {
-        memcpy(request->address, name, name_length);
+    if (length > 0 && ip_address_of_socket((struct sockaddr *)&peer, &client->address)) {
+        ask_proxies(request, &client->address);
+        client->key = ip_address_limit_key(&client->address);
+        ip_address_format(&client->address, client->text);
     }
 }
 
@@ -116,7 +131,7 @@ struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *wor
         connection->is_http2 = raw->version >= 0x200;
         connection->request = connection->is_http2 ? NULL : request;
     }
-    read_address(request);
+    find_client(request);
     choose_id(request);
     return request;
 }
@@ -189,7 +204,12 @@ struct slice http_request_host(const struct http_request *request)
 
 const char *http_request_address(const struct http_request *request)
 {
-    return request->address;
+    return request->client.text;
+}
+
+const struct http_client *http_request_client(const struct http_request *request)
+{
+    return &request->client;
 }
 
 const char *http_request_id(const struct http_request *request)

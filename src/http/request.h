@@ -27,7 +27,7 @@ struct http_request {
     uint64_t replied_at_ms;
     struct http_request *next_sending, **sending_link; /* `sending_link` is NULL while it is not in the list */
     struct timespec started_at;
-    char address[46];
+    struct http_client client;
     char id[REQUEST_ID_MAX_LENGTH + 1];
 };
 

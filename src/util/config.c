@@ -35,6 +35,8 @@ const struct setting config_settings[] = {
      .choices = environments},
     {"ALLOWED_ORIGINS", SETTING_ORIGINS, "http://localhost:3000,http://localhost:5173",
      "Origins of the web pages that may use the API, separated by commas", FIELD(allowed_origins)},
+    {"TRUST_PROXY", SETTING_NETWORKS, NULL,
+     "Addresses and networks of the proxies whose X-Forwarded-For counts: 10.0.0.0/8,::1", FIELD(trust_proxy)},
     {"TLS_CERT", SETTING_FILE, NULL, "Certificate chain (PEM); with TLS_KEY, serves HTTPS", FIELD(tls_cert)},
     {"TLS_KEY", SETTING_FILE, NULL, "Private key (PEM) of TLS_CERT", FIELD(tls_key)},
     {"SHARE_DIR", SETTING_TEXT, NULL, "Where swagger/ lies; found beside the program when not set", FIELD(share_dir)},
@@ -271,10 +273,34 @@ static void read_origins(struct loading *loading, const struct setting *setting,
     *(char ***)field = origins;
 }
 
+static void read_networks(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    size_t count = 1;
+    for (const char *c = text; *c != '\0'; c++) {
+        count += strchr(", \t", *c) != NULL;
+    }
+    struct ip_networks networks = {.rows = calloc(count, sizeof *networks.rows)};
+    if (networks.rows == NULL) {
+        add_problem(loading, "out of memory");
+        return;
+    }
+    for (text += strspn(text, ", \t"); *text != '\0'; text += strspn(text, ", \t")) {
+        struct slice member = {text, strcspn(text, ", \t")};
+        if (ip_network_parse(member, &networks.rows[networks.count])) {
+            networks.count++;
+        } else {
+            add_problem(loading, "%s: \"%.*s\" is neither an address nor a network such as 10.0.0.0/8 or 2001:db8::/32",
+                        setting->name, (int)member.length, member.data);
+        }
+        text += member.length;
+    }
+    *(struct ip_networks *)field = networks;
+}
+
 static void (*const readers[])(struct loading *, const struct setting *, const char *, void *) = {
     [SETTING_TEXT] = read_text,         [SETTING_FILE] = read_text,       [SETTING_INT] = read_integer,
     [SETTING_INT64] = read_integer,     [SETTING_FLAG] = read_flag,       [SETTING_CHOICE] = read_choice,
-    [SETTING_DURATION] = read_duration, [SETTING_ORIGINS] = read_origins,
+    [SETTING_DURATION] = read_duration, [SETTING_ORIGINS] = read_origins, [SETTING_NETWORKS] = read_networks,
 };
 
 /* --- rules that a row cannot say --- */
@@ -499,6 +525,8 @@ void config_dispose(struct config *config)
                 free(origins[i]);
             }
             free(origins);
+        } else if (setting->type == SETTING_NETWORKS) {
+            free(((struct ip_networks *)field)->rows);
         }
     }
     *config = (struct config){0};

@@ -14,7 +14,8 @@ enum setting_type {
     SETTING_DURATION, /* int64_t seconds of min..max, written 90s, 15m, 12h, 7d, 2w or as bare seconds */
     SETTING_FLAG,     /* bool: 1, true, yes, on or 0, false, no, off */
     SETTING_CHOICE,   /* an enum: the index in `choices` */
-    SETTING_ORIGINS   /* char **: origins, separated by commas */
+    SETTING_ORIGINS,  /* char **: origins, separated by commas */
+    SETTING_NETWORKS  /* struct ip_networks: addresses and networks (CIDR), separated by commas */
 };
 
 struct setting {

@@ -240,6 +240,22 @@ static void numbers_have_limits(void **state)
     }
 }
 
+static void networks(void **state)
+{
+    static const char *const bad[] = {"localhost", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/8,x", "*"};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        setenv("TRUST_PROXY", bad[i], 1);
+        assert_true(load(fixture) >= 1);
+        assert_non_null(strstr(fixture->errors, "is neither an address nor a network"));
+    }
+    setenv("TRUST_PROXY", " 10.0.0.0/8 ,::1,", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_int_equal(fixture->config.trust_proxy.count, 2);
+    assert_int_equal(fixture->config.trust_proxy.rows[0].prefix, 96 + 8);
+    assert_int_equal(fixture->config.trust_proxy.rows[1].prefix, 128);
+}
+
 static void origins(void **state)
 {
     static const char *const bad[] = {"*",          "localhost:3000", "http://",         "http://a/",
@@ -367,6 +383,7 @@ int main(void)
         TEST(weak_secrets_are_refused),
         TEST(durations),
         TEST(numbers_have_limits),
+        TEST(networks),
         TEST(origins),
         TEST(advertised_urls_are_a_server_alone),
         TEST(rate_limits_stay_on_in_production),

@@ -135,6 +135,11 @@ static struct db *connect_database(const struct program *program, struct loop *l
                                                 .schema_version = STONECHAT_SCHEMA_VERSION});
 }
 
+static bool is_origin_allowed(const void *site, struct slice origin)
+{
+    return http_site_allows_origin(site, origin);
+}
+
 static void find_peer(void *data, int node, sio_on_peer *on_found, void *found_data)
 {
     node_find_peer(data, node, on_found, found_data);
@@ -157,6 +162,8 @@ static bool create_sockets(struct program *program, int index)
                                                 .max_payload_bytes = (uint32_t)config->max_payload_bytes,
                                                 .send_queue_max_bytes = (uint32_t)config->send_queue_max_bytes,
                                                 .namespaces = CLIENT_NAMESPACES,
+                                                .is_origin_allowed = is_origin_allowed,
+                                                .origin_data = &program->site,
                                                 .find_peer = find_peer,
                                                 .find_peer_data = &worker->services,
                                                 .context = &worker->clients});

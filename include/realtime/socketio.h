@@ -67,7 +67,8 @@ struct sio_options {
      */
     void (*on_raw_message)(struct sio_socket *socket, struct slice message, bool is_binary);
     /* May be NULL: is this request's Origin header allowed? */
-    bool (*is_origin_allowed)(struct slice origin);
+    bool (*is_origin_allowed)(const void *origin_data, struct slice origin);
+    const void *origin_data;
     sio_find_peer *find_peer; /* NULL: there are no other nodes */
     void *find_peer_data;
     void *context; /* yours: sio_server_context */

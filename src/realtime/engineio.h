@@ -50,7 +50,8 @@ struct eio_options {
     uint32_t max_payload_bytes;
     uint32_t send_queue_max_bytes;
     uint32_t polling_hold_ms; /* 0: a poll is held for as long as it takes */
-    bool (*is_origin_allowed)(struct slice origin);
+    bool (*is_origin_allowed)(const void *origin_data, struct slice origin);
+    const void *origin_data;
     sio_find_peer *find_peer; /* NULL: there are no other nodes */
     void *find_peer_data;
 };

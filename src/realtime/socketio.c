@@ -610,6 +610,7 @@ struct sio_server *sio_server_create(struct sio_group *group, int worker, struct
                                  .send_queue_max_bytes = options->send_queue_max_bytes,
                                  .polling_hold_ms = options->polling_hold_ms,
                                  .is_origin_allowed = options->is_origin_allowed,
+                                 .origin_data = options->origin_data,
                                  .find_peer = options->find_peer,
                                  .find_peer_data = options->find_peer_data};
     struct sio_server *server = calloc(1, sizeof *server);

@@ -25,9 +25,4 @@ void messages_mark_read(struct services *services, const struct actor *actor, st
 void messages_list(struct services *services, const struct actor *actor, const struct message_range *range,
                    on_outcome *on_done, void *data);
 
-/* A page of [{"chatId","user","latestMessage","unreadCount"}]. `cursor` is empty for the first page.
- * STATUS_VALIDATION_ERROR: the cursor was not made here. */
-void messages_list_chats(struct services *services, const struct actor *actor, int64_t limit, struct slice cursor,
-                         on_outcome *on_done, void *data);
-
 #endif

@@ -1,5 +1,6 @@
 /* /api/messages and /api/chats; private-message, message-seen, message_read, typing and stop_typing. */
 #include "service/messages.h"
+#include "service/chats.h"
 
 #include "api.h"
 #include "service/announce.h"
@@ -174,6 +175,6 @@ void handle_chats_list(struct exchange *exchange)
 {
     const struct field_value *values = exchange->input.values;
     struct actor actor = api_actor(exchange);
-    messages_list_chats(api_services(exchange), &actor, api_integer(&values[CHATS_LIMIT], DEFAULT_CHATS),
-                        values[CHATS_CURSOR].text, api_reply, exchange_ref(exchange));
+    chats_list(api_services(exchange), &actor, api_integer(&values[CHATS_LIMIT], DEFAULT_CHATS),
+               values[CHATS_CURSOR].text, api_reply, exchange_ref(exchange));
 }

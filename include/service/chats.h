@@ -1,0 +1,12 @@
+/* The list of a user's chats, as his chat window opens with it. */
+#ifndef STONECHAT_SERVICE_CHATS_H
+#define STONECHAT_SERVICE_CHATS_H
+
+#include "service/services.h"
+
+/* A page of [{"chatId","user","latestMessage","unreadCount"}]. `cursor` is empty for the first page.
+ * STATUS_VALIDATION_ERROR: the cursor was not made here. */
+void chats_list(struct services *services, const struct actor *actor, int64_t limit, struct slice cursor,
+                on_outcome *on_done, void *data);
+
+#endif

@@ -9,6 +9,7 @@
 #include "api/docs.h"
 #include "api/health.h"
 #include "api/routes.h"
+#include "cache/cache.h"
 #include "realtime/client.h"
 #include "realtime/event_log.h"
 #include "realtime/event_streams.h"
@@ -234,6 +235,8 @@ static bool create_worker(struct program *program, int index)
     if (services->hub == NULL || services->db == NULL || services->append == NULL) {
         return false;
     }
+    struct redis_options redis;
+    services->cache = redis_options_of(&program->config, &redis) ? cache_create(services->loop, &redis) : NULL;
     services->announcer = announcer_create(services);
     worker->presence = presence_watch(program->presence, services->loop, services->hub, node_on_presence, services);
     *server_worker =
@@ -278,6 +281,10 @@ static bool start_node(struct program *program)
 static void destroy_workers(struct program *program)
 {
     node_stop(program->node);
+    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+        cache_destroy(program->workers[i].services.cache);
+        program->workers[i].services.cache = NULL;
+    }
     password_pool_destroy(program->passwords);
     db_destroy(program->append);
     for (int i = 0; i < program->count && program->workers != NULL; i++) {

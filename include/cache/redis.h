@@ -16,8 +16,9 @@ struct redisReply; /* of hiredis */
 
 struct redis_options {
     struct redis_address address;
-    const char *tls_ca; /* a PEM file; NULL: what the system trusts. Must stay */
-    const char *use;    /* what it is for: a word for the log */
+    const char *tls_ca;  /* a PEM file; NULL: what the system trusts. Must stay */
+    const char *use;     /* what it is for: a word for the log */
+    uint32_t silence_ms; /* asked and silent for so long, it is lost; 0: 5 s */
 };
 
 struct redis_callbacks {

@@ -68,6 +68,11 @@ struct chat_cursor {
 /* The direct chats of `user_id` with contacts, behind the cursor, newest first. */
 void chat_list(struct db_call *call, struct uuid user_id, int64_t limit, const struct chat_cursor *cursor);
 
+/* A text that is another one as soon as anything in the user's list of chats is, but for the status of his contacts. */
+void chat_list_version(struct db_call *call, struct uuid user_id);
+/* Empty for a user who is not there. */
+void chat_list_decode_version(const struct db_rows *rows, char *out, size_t out_size);
+
 struct chat {
     struct uuid id;
     struct user peer;

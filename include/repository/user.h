@@ -31,7 +31,8 @@ void user_register(struct db_call *call, const struct user_registration *registr
 
 /* What a login needs to know. One row. */
 struct user_credentials {
-    bool exists, is_locked;
+    bool exists;
+    int64_t locked_s;           /* how long the name is still locked out; 0: it is not */
     struct uuid id;             /* nil without a user */
     struct slice password_hash; /* empty without a user */
 };

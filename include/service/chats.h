@@ -4,8 +4,10 @@
 
 #include "service/services.h"
 
-/* A page of [{"chatId","user","latestMessage","unreadCount"}]. `cursor` is empty for the first page.
- * STATUS_VALIDATION_ERROR: the cursor was not made here. */
+enum { CHATS_DEFAULT_LIMIT = 100 };
+
+/* A page of [{"chatId","user","latestMessage","unreadCount"}]. `cursor` is empty for the first page; the
+ * first page of the default length may come from the cache. STATUS_VALIDATION_ERROR: the cursor was not made here. */
 void chats_list(struct services *services, const struct actor *actor, int64_t limit, struct slice cursor,
                 on_outcome *on_done, void *data);
 

@@ -11,6 +11,7 @@
 #include "util/config.h"
 
 struct announcer;
+struct cache;
 struct db;
 struct node;
 
@@ -22,6 +23,7 @@ struct services {
     struct db *append;               /* the process's connection for what is published, so that there is one order */
     struct hub *hub;                 /* this worker's */
     struct hub *append_hub;          /* of the worker on whose thread `append` lives: its commits are published here */
+    struct cache *cache;             /* this worker's; NULL without Redis */
     struct presence *presence;
     struct node *node; /* of the process */
     struct announcer *announcer;

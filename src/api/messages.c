@@ -128,7 +128,7 @@ void handle_event_stop_typing(struct exchange *exchange)
 /* --- reading --- */
 
 enum { WITH_USER, IN_CHAT, LIMIT, PAGE, BEFORE, AFTER };
-enum { DEFAULT_LIMIT = 20, MAX_LIMIT = 100, DEFAULT_CHATS = 100, MAX_CHATS = 200 };
+enum { DEFAULT_LIMIT = 20, MAX_LIMIT = 100, MAX_CHATS = 200 };
 #define MAX_NUMBER INT64_C(1000000000000) /* of pages and messages: far past any chat, far from overflow */
 
 const struct field fields_of_messages_list[] = {
@@ -175,6 +175,6 @@ void handle_chats_list(struct exchange *exchange)
 {
     const struct field_value *values = exchange->input.values;
     struct actor actor = api_actor(exchange);
-    chats_list(api_services(exchange), &actor, api_integer(&values[CHATS_LIMIT], DEFAULT_CHATS),
+    chats_list(api_services(exchange), &actor, api_integer(&values[CHATS_LIMIT], CHATS_DEFAULT_LIMIT),
                values[CHATS_CURSOR].text, api_reply, exchange_ref(exchange));
 }

@@ -22,7 +22,7 @@ enum {
     PAUSE_MIN_MS = 50,
     PAUSE_MAX_MS = 2000,
     CONNECT_TIMEOUT_MS = 5000,
-    PING_INTERVAL_MS = 5000, /* silent for so long, though asked: it is lost */
+    SILENCE_MS = 5000,
     OUTPUT_MAX_BYTES = 16 << 20,
     INPUT_MAX_BYTES = 16 << 20
 };
@@ -378,7 +378,7 @@ static void change_state(struct redis *redis, enum state state)
         }
         redis->has_reported = false;
         redis->pause_ms = PAUSE_MIN_MS;
-        loop_timer_start(redis->loop, &redis->timer, PING_INTERVAL_MS);
+        loop_timer_start(redis->loop, &redis->timer, redis->options.silence_ms);
         redis->callbacks->on_connected(redis->data);
         break;
     }
@@ -400,7 +400,7 @@ static void look_after(struct redis *redis)
     if (redis->first == NULL) {
         send_command(redis, &SLICE("PING"), 1, ignore, NULL);
     }
-    loop_timer_start(redis->loop, &redis->timer, PING_INTERVAL_MS);
+    loop_timer_start(redis->loop, &redis->timer, redis->options.silence_ms);
 }
 
 static void on_timer(struct timer *timer)
@@ -433,6 +433,7 @@ struct redis *redis_create(struct loop *loop, const struct redis_options *option
                             .timer.on_fire = on_timer,
                             .pause_ms = PAUSE_MIN_MS};
     redis->last = &redis->first;
+    redis->options.silence_ms = options->silence_ms > 0 ? options->silence_ms : SILENCE_MS;
     if (!redis_socket_init(&redis->socket, loop, &redis->options.address, options->tls_ca, on_event, redis)) {
         log_write(LOG_ERROR, "Redis cannot be used", LOG_STR("reason", redis->socket.error));
         redis_destroy(redis);

@@ -1,5 +1,7 @@
 #include "repository/message.h"
 
+#include <stdio.h>
+
 #include "statement_list.h"
 
 const struct db_statement STATEMENT_MESSAGE_APPEND = {
@@ -55,6 +57,12 @@ const struct db_statement STATEMENT_CHAT_LIST = {
     "   OR (coalesce(o.last_message_at, '-infinity') = coalesce(q.at, '-infinity') AND o.chat_id < q.chat))"
     "  ORDER BY o.last_message_at DESC NULLS LAST, o.chat_id DESC LIMIT q.max"
     " ) l"};
+
+/* Whatever changes a list of chats is told to the user by an event, but for the loss of a contact. */
+const struct db_statement STATEMENT_CHAT_LIST_VERSION = {
+    "chat_list_version", "u",
+    "SELECT q.ord, u.event_seq, (SELECT count(*) FROM contacts c WHERE c.user_id = u.id)"
+    " FROM unnest($1::uuid[]) WITH ORDINALITY q (id, ord) JOIN users u ON u.id = q.id"};
 
 static struct db_value optional_uuid(struct uuid id)
 {
@@ -170,6 +178,20 @@ void chat_list(struct db_call *call, struct uuid user_id, int64_t limit, const s
     call->values[2] = DB_INT(cursor->is_set);
     call->values[3] = cursor->has_time ? DB_INT(cursor->last_message_at_us) : DB_NULL;
     call->values[4] = DB_UUID(cursor->chat_id);
+}
+
+void chat_list_version(struct db_call *call, struct uuid user_id)
+{
+    call->statement = &STATEMENT_CHAT_LIST_VERSION;
+    call->values[0] = DB_UUID(user_id);
+}
+
+void chat_list_decode_version(const struct db_rows *rows, char *out, size_t out_size)
+{
+    out[0] = '\0';
+    if (db_rows_count(rows) == 1) {
+        snprintf(out, out_size, "%lld.%lld", (long long)db_integer(rows, 0, 0), (long long)db_integer(rows, 0, 1));
+    }
 }
 
 struct chat chat_decode(const struct db_rows *rows, int row, struct uuid user_id)

@@ -25,6 +25,7 @@
     X(MESSAGE_MARK_READ)                                                                                               \
     X(MESSAGE_LIST)                                                                                                    \
     X(CHAT_LIST)                                                                                                       \
+    X(CHAT_LIST_VERSION)                                                                                               \
     X(CALL_START)                                                                                                      \
     X(CALL_ANSWER)                                                                                                     \
     X(CALL_CHECK)                                                                                                      \

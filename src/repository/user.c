@@ -21,7 +21,7 @@ const struct db_statement STATEMENT_USER_REGISTER = {
 
 const struct db_statement STATEMENT_USER_FIND_CREDENTIALS = {
     "user_find_credentials", "t",
-    "SELECT q.ord, u.id, u.password_hash, coalesce(f.locked_until > now(), false)"
+    "SELECT q.ord, u.id, u.password_hash, greatest(ceil(extract(epoch FROM f.locked_until - now())), 0)::bigint"
     " FROM unnest($1::text[]) WITH ORDINALITY q (name, ord)"
     " LEFT JOIN users u ON u.username = q.name COLLATE \"C\""
     " LEFT JOIN login_failures f ON f.username = q.name COLLATE \"C\""};
@@ -89,7 +89,7 @@ struct user_credentials user_decode_credentials(const struct db_rows *rows)
     return (struct user_credentials){.exists = !db_is_null(rows, 0, 0),
                                      .id = db_uuid(rows, 0, 0),
                                      .password_hash = db_text(rows, 0, 1),
-                                     .is_locked = db_integer(rows, 0, 2) != 0};
+                                     .locked_s = db_is_null(rows, 0, 2) ? 0 : db_integer(rows, 0, 2)};
 }
 
 void user_login_failed(struct db_call *call, struct slice username, int64_t max_failures, int64_t lockout_minutes)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cache/cache.h"
 #include "render.h"
 #include "work.h"
 
@@ -52,6 +53,9 @@ static struct outcome finish_coming(struct work *work, const struct db_rows *row
 
 static struct outcome finish_going(struct work *work, const struct db_rows *rows)
 {
+    for (int i = 0; i < db_rows_count(rows); i++) {
+        cache_note_last_seen(work->services->cache, db_uuid(rows, i, 0), work->actor.id, work->kept.number);
+    }
     if (!presence_is_online(work->services->presence, work->actor.id)) {
         publish_to_contacts(work, rows, SLICE("user-offline"));
     }
@@ -74,6 +78,7 @@ static void start_going(struct work *work, int64_t last_seen_us)
     buffer_append_text(&work->json, ",\"lastSeen\":");
     json_time(&work->json, last_seen_us);
     buffer_append_char(&work->json, '}');
+    work->kept.number = last_seen_us;
     contact_went_offline(&work->call, work->actor.id, last_seen_us);
     work_read(work, finish_going);
 }

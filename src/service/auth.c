@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cache/cache.h"
 #include "repository/user.h"
 #include "util/json.h"
 
@@ -11,13 +12,14 @@
  * one is.
  *
  *   register:  HASHING → STORING → DONE
- *   login:     LOOKING_UP → VERIFYING → STARTING → DONE      (the password is right)
- *              LOOKING_UP → VERIFYING → COUNTING → DONE      (it is wrong, or there is no such user)
- *              LOOKING_UP → DONE                             (locked)
+ *   login:     FINDING_LOCK → LOOKING_UP → VERIFYING → STARTING → DONE      (the password is right)
+ *              FINDING_LOCK → LOOKING_UP → VERIFYING → COUNTING → DONE      (it is wrong, or there is no such user)
+ *              FINDING_LOCK → LOOKING_UP → DONE                             (locked)
+ *              FINDING_LOCK → DONE                                          (the cache knows that it is locked)
  *
  * Each step ends in a callback that calls `advance` with the next one. */
 
-enum state { HASHING, STORING, LOOKING_UP, VERIFYING, COUNTING, STARTING, DONE };
+enum state { HASHING, STORING, FINDING_LOCK, LOOKING_UP, VERIFYING, COUNTING, STARTING, DONE };
 
 struct attempt {
     struct db_call call; /* first: a call is its attempt */
@@ -190,7 +192,8 @@ static bool has_status(const struct db_rows *rows, const char *code)
 static void on_looked_up(struct attempt *attempt, const struct db_rows *rows)
 {
     struct user_credentials stored = user_decode_credentials(rows);
-    if (stored.is_locked) {
+    if (stored.locked_s > 0) {
+        cache_put_lock(attempt->services->cache, attempt->credentials.username, stored.locked_s);
         fail(attempt, STATUS_ACCOUNT_LOCKED);
         return;
     }
@@ -240,7 +243,24 @@ static void on_executed(struct db_call *call, enum status status, const struct d
     }
 }
 
+static void on_lock(void *data, bool is_locked)
+{
+    struct attempt *attempt = data;
+    if (is_locked) {
+        fail(attempt, STATUS_ACCOUNT_LOCKED);
+    } else {
+        advance(attempt, LOOKING_UP);
+    }
+}
+
 /* --- the steps --- */
+
+static void ask_cache(struct attempt *attempt)
+{
+    if (!cache_find_lock(attempt->services->cache, attempt->credentials.username, on_lock, attempt)) {
+        advance(attempt, LOOKING_UP);
+    }
+}
 
 static void ask_database(struct attempt *attempt)
 {
@@ -270,6 +290,9 @@ static void advance(struct attempt *attempt, enum state state)
     case HASHING:
     case VERIFYING:
         ask_password_threads(attempt);
+        return;
+    case FINDING_LOCK:
+        ask_cache(attempt);
         return;
     case STORING:
         attempt->user_id = uuid_generate();
@@ -310,6 +333,6 @@ void auth_login(struct services *services, const struct credentials *credentials
 {
     struct attempt *attempt = attempt_create(services, credentials, STATUS_OK, on_done, data);
     if (attempt != NULL) {
-        advance(attempt, LOOKING_UP);
+        advance(attempt, FINDING_LOCK);
     }
 }

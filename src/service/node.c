@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "cache/cache.h"
 #include "peers.h"
 #include "realtime/bus.h"
 #include "realtime/socketio.h"
@@ -131,6 +132,7 @@ static void on_note(struct loop_task *task)
     if (node->bus != NULL) {
         bool has_come = is_here(node, note->user_id);
         bus_follow(node->bus, note->user_id, has_come);
+        cache_set_online(node->services->cache, node->id, note->user_id, has_come);
         if (node->has_peers) {
             bus_tell(node->bus, has_come ? BUS_NEWS_ENTERS : BUS_NEWS_LEAVES, node->id, note->user_id);
         }
@@ -335,6 +337,7 @@ static struct outcome finish_bury(struct work *work, const struct db_rows *rows)
         if (uuid_is_nil(held.user_id) || i == 0 || !uuid_equals(held.node_id, node_decode_user(rows, i - 1).node_id)) {
             log_write(LOG_WARN, "a node has not renewed its lease: its users are offline");
             lose_sight(node, held.node_id);
+            cache_drop_online(node->services->cache, held.node_id);
             bus_tell(node->bus, BUS_NEWS_GONE, held.node_id, node->id);
         }
         if (!uuid_is_nil(held.user_id) && !presence_is_online(node->services->presence, held.user_id)) {
@@ -342,6 +345,19 @@ static struct outcome finish_bury(struct work *work, const struct db_rows *rows)
         }
     }
     return (struct outcome){.status = STATUS_OK};
+}
+
+static void cache_user(void *data, struct uuid user_id)
+{
+    struct node *node = data;
+    cache_set_online(node->services->cache, node->id, user_id, true);
+}
+
+static void on_stale_cache(void *data)
+{
+    struct node *node = data;
+    cache_drop_online(node->services->cache, node->id);
+    presence_for_each_local(node->services->presence, cache_user, node);
 }
 
 static struct outcome finish_renew(struct work *work, const struct db_rows *rows)
@@ -357,6 +373,7 @@ static struct outcome finish_renew(struct work *work, const struct db_rows *rows
     node->number = node_decode_number(rows);
     sio_group_set_node(node->sockets, node->number);
     node->has_been_known = true;
+    cache_renew_online(node->services->cache, node->id, node->services->config->presence_lease_seconds);
     struct work *bury = work_create(node->services, &NOBODY, ignore, node);
     if (bury != NULL) {
         node_bury(&bury->call, node->id);
@@ -442,6 +459,7 @@ struct node *node_start(const struct node_options *options)
         return NULL;
     }
     db_watch_doubt(services->append, on_doubt, node);
+    cache_watch_online(services->cache, on_stale_cache, node);
     loop_timer_start(services->loop, &node->round, ROUND_MIN_MS);
     return node;
 }

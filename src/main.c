@@ -18,6 +18,7 @@
 #include "server/server.h"
 #include "service/announce.h"
 #include "service/calls.h"
+#include "service/limits.h"
 #include "service/node.h"
 #include "service/pruning.h"
 #include "util/log.h"
@@ -41,6 +42,7 @@ struct program {
     struct token_key *token_key;
     struct password_pool *passwords;
     struct presence *presence;
+    struct rate_buckets *rates; /* NULL: nothing is limited */
     struct sio_group *socket_group;
     struct db *append; /* on the first worker's loop */
     struct node *node;
@@ -72,10 +74,17 @@ static void handle_events(struct http_request *request, struct http_worker *http
     event_streams_handle(((struct worker *)http->context)->streams, request);
 }
 
+/* A session without WebSocket asks again and again. */
+static enum rate_rule rate_of_socket(const struct http_request *request)
+{
+    char sid[64];
+    return http_request_query_parameter(request, "sid", sid, sizeof sid) ? RATE_POLLS : RATE_REQUESTS;
+}
+
 static const struct http_mount SOCKET_MOUNTS[] = {
-    {"/socket.io/", handle_socket},
-    {"/ws", handle_plain_socket},
-    {"/api/events", handle_events},
+    {"/socket.io/", handle_socket, rate_of_socket},
+    {"/ws", handle_plain_socket, NULL},
+    {"/api/events", handle_events, NULL},
     {0},
 };
 static const struct http_mount *const MOUNTS[] = {SOCKET_MOUNTS, health_mounts, docs_mounts, NULL};
@@ -98,6 +107,7 @@ static bool create_shared(struct program *program)
         .threads = (unsigned)config->argon2_threads,
         .queue_max = (size_t)config->argon2_queue_max,
     });
+    program->rates = config->rate_limit_disabled ? NULL : rate_buckets_create(config->rate_limits);
     program->presence = presence_create((uint32_t)config->presence_grace_ms);
     program->socket_group = sio_group_create(program->count);
     program->site = (struct http_site){.routes = API_ROUTES,
@@ -107,7 +117,8 @@ static bool create_shared(struct program *program)
                                        .max_body_bytes = (size_t)config->max_body_bytes};
     return program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
            program->databases != NULL && program->token_key != NULL && program->passwords != NULL &&
-           program->presence != NULL && program->socket_group != NULL && docs_load(config->share_dir);
+           (program->rates != NULL || config->rate_limit_disabled) && program->presence != NULL &&
+           program->socket_group != NULL && docs_load(config->share_dir);
 }
 
 static void destroy_shared(struct program *program)
@@ -115,6 +126,7 @@ static void destroy_shared(struct program *program)
     docs_unload();
     sio_group_destroy(program->socket_group);
     presence_destroy(program->presence);
+    rate_buckets_destroy(program->rates);
     token_key_destroy(program->token_key);
     free(program->databases);
     free(program->hubs);
@@ -153,6 +165,7 @@ static bool create_sockets(struct program *program, int index)
     worker->clients = (struct client_worker){.events = API_EVENTS,
                                              .hub = worker->services.hub,
                                              .tokens = program->server_workers[index].http.tokens,
+                                             .limiter = &program->server_workers[index].http.limiter,
                                              .context = &worker->services};
     worker->sockets =
         sio_server_create(program->socket_group, index, worker->services.loop,
@@ -213,6 +226,7 @@ static bool create_worker(struct program *program, int index)
     *services = (struct services){.loop = loop_create(),
                                   .presence = program->presence,
                                   .passwords = program->passwords,
+                                  .rates = program->rates,
                                   .token_key = program->token_key,
                                   .config = &program->config};
     if (services->loop == NULL) {
@@ -244,6 +258,7 @@ static bool create_worker(struct program *program, int index)
                                .http = {.site = &program->site,
                                         .loop = services->loop,
                                         .tokens = token_cache_create(program->token_key, TOKEN_CACHE_SLOTS),
+                                        .limiter = {program->rates, limits_share, services},
                                         .context = services},
                                .on_stop = on_stop,
                                .count_open = count_sockets};

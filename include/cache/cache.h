@@ -1,9 +1,14 @@
 /* What a Redis (or Valkey) keeps for all nodes, so that the database is asked less, and what it tells other programs.
  *
- *     stonechat:chats:<user>   hash; 10 minutes after it was begun. `list`: the user's list of chats, as the service
- * made it, behind a seal. A user's id: when this contact went offline since (µs since 1970) stonechat:online:<node>
- * set; as long as the node's lease. The users with a socket at this node stonechat:lock:<name>    empty string; as long
- * as the name is locked out, but a minute at most
+ *     stonechat:chats:<user>
+ *         Hash; 10 minutes after it was begun. `list`: the user's list of chats, as the service made it.
+ *         A contact's id: when he went offline since then, in µs since 1970.
+ *     stonechat:online:<node>
+ *         Set; as long as the node's lease. The users with a socket at this node.
+ *     stonechat:limit:<rule>:<user or address>
+ *         Integer; until the bucket is full. When that is, in µs since 1970 by Redis' clock.
+ *     stonechat:lock:<name>
+ *         Empty string; as long as the name is locked out, but a minute at most.
  *
  * None of it is the truth. All of it may be lost at any moment, or be older than what the database says: whoever takes
  * something from here compares it with the database, or can bear the difference. Nothing waits for a Redis that is away
@@ -54,6 +59,18 @@ void cache_renew_online(struct cache *cache, struct uuid node_id, int64_t lease_
 void cache_drop_online(struct cache *cache, struct uuid node_id);
 /* `on_stale` comes when the set of the node may not be as it was left: Redis is there (again), or was flushed. */
 void cache_watch_online(struct cache *cache, void (*on_stale)(void *data), void *data);
+
+/* --- rate limits, counted by all nodes --- */
+
+struct cache_token {
+    struct slice bucket; /* 64 bytes at most */
+    int64_t token_us, period_us;
+};
+
+/* `owed_us` is how long the bucket needs to be full again; -1 when that was not told. */
+typedef void cache_on_owed(void *data, int64_t owed_us);
+/* Takes a token, by Redis' clock. False: nothing is called. */
+bool cache_take_token(struct cache *cache, const struct cache_token *token, cache_on_owed *on_owed, void *data);
 
 /* --- names that are locked out --- */
 

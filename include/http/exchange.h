@@ -9,6 +9,7 @@
 #include "auth/token.h"
 #include "util/buffer.h"
 #include "util/fields.h"
+#include "util/rate_limits.h"
 #include "util/status.h"
 #include "util/uuid.h"
 
@@ -21,6 +22,7 @@ struct operation {
     const struct field *fields;               /* of the body for POST and events, of the query for GET; may be NULL */
     void (*check)(struct exchange *exchange); /* adds errors that the table cannot express; may be NULL */
     bool is_public;                           /* needs no token */
+    enum rate_rule rate;                      /* how often a user (or, of a public one, an address) may do it */
     void (*handle)(struct exchange *exchange);
 };
 

@@ -15,6 +15,7 @@ struct http_worker;
 struct http_mount {
     const char *path;
     void (*handle)(struct http_request *request, struct http_worker *worker);
+    enum rate_rule (*rate)(const struct http_request *request); /* NULL: RATE_REQUESTS */
 };
 
 struct http_site {
@@ -30,7 +31,8 @@ struct http_worker {
     const struct http_site *site;
     struct loop *loop;
     struct token_cache *tokens; /* NULL where no route needs a token */
-    void *context;              /* exchange->context */
+    struct rate_limiter limiter;
+    void *context; /* exchange->context */
     /* private */
     struct forward *forwards; /* requests that other servers answer */
     bool is_stopping;

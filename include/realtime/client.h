@@ -12,6 +12,7 @@ struct client_worker {
     const struct operation *const *events; /* tables that end with a row whose name is NULL; the list ends with NULL */
     struct hub *hub;
     struct token_cache *tokens;
+    const struct rate_limiter *limiter;
     void *context; /* exchange->context */
 };
 

@@ -14,6 +14,7 @@ struct announcer;
 struct cache;
 struct db;
 struct node;
+struct rate_buckets;
 
 /* One a worker, filled by main. */
 struct services {
@@ -28,6 +29,7 @@ struct services {
     struct node *node; /* of the process */
     struct announcer *announcer;
     struct password_pool *passwords;
+    struct rate_buckets *rates; /* of the process; NULL: nothing is limited */
     const struct token_key *token_key;
     const struct config *config;
 };

@@ -11,6 +11,7 @@
 
 #include "util/ip_address.h"
 #include "util/log.h"
+#include "util/rate_limits.h"
 
 /* The status with which a program ends that was configured wrongly (EX_CONFIG of sysexits.h). */
 enum { CONFIG_EXIT_STATUS = 78 };
@@ -61,6 +62,7 @@ struct config {
 
     /* limits */
     bool rate_limit_disabled;
+    struct rate_limit rate_limits[RATE_RULE_COUNT];
     int64_t max_body_bytes;
     int request_timeout_seconds;
     int drain_seconds;

@@ -17,6 +17,7 @@
     X(REQUESTS_5XX, "stonechat_http_requests_total", "{status=\"5xx\"}", "counter", NULL)                              \
     X(SESSIONS, "stonechat_sessions", "", "gauge", "Devices that are connected")                                       \
     X(EVENTS_RECEIVED, "stonechat_events_received_total", "", "counter", "Socket events that clients sent")            \
+    X(RATE_LIMITED, "stonechat_rate_limited_total", "", "counter", "Requests and events that came too often")          \
     X(EVENTS_PUBLISHED, "stonechat_events_published_total", "", "counter", "Events that left for somebody's devices")  \
     X(DB_CALLS, "stonechat_db_calls_total", "", "counter", "Calls of statements that the database has answered")       \
     X(DB_GROUPS, "stonechat_db_groups_total", "", "counter", "Groups in which they went to the database")

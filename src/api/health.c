@@ -74,10 +74,16 @@ static void handle_metrics(struct http_request *request, struct http_worker *wor
     }
 }
 
+static enum rate_rule not_limited(const struct http_request *request)
+{
+    (void)request;
+    return RATE_NONE;
+}
+
 const struct http_mount health_mounts[] = {
-    {"/health", handle_health},
-    {"/health/live", handle_live},
-    {"/health/ready", handle_ready},
-    {"/metrics", handle_metrics},
+    {"/health", handle_health, not_limited},
+    {"/health/live", handle_live, not_limited},
+    {"/health/ready", handle_ready, not_limited},
+    {"/metrics", handle_metrics, not_limited},
     {0},
 };

@@ -78,6 +78,7 @@ struct question {
     union {
         cache_on_chats *chats;
         cache_on_lock *lock;
+        cache_on_owed *owed;
     } answer;
     void *data;
 };
@@ -249,6 +250,44 @@ void cache_watch_online(struct cache *cache, void (*on_stale)(void *data), void 
         cache->on_stale = on_stale;
         cache->stale_data = data;
     }
+}
+
+/* --- rate limits --- */
+
+/* One token more is owed, but not more than a whole bucket; the answer is how much that is by now. */
+static const char TAKE_TOKEN[] = "local time = redis.call('TIME') "
+                                 "local now = time[1] * 1000000 + time[2] "
+                                 "local full = tonumber(redis.call('GET', KEYS[1]) or 0) or 0 "
+                                 "if full < now then full = now end "
+                                 "full = math.min(full + ARGV[1], now + ARGV[2]) "
+                                 "redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', "
+                                 "math.ceil((full - now) / 1000)) "
+                                 "return full - now";
+
+static void on_owed(void *data, const struct redisReply *reply)
+{
+    struct question *question = data;
+    bool is_number = reply != NULL && reply->type == REDIS_REPLY_INTEGER;
+    question->answer.owed(question->data, is_number ? reply->integer : -1);
+    free(question);
+}
+
+bool cache_take_token(struct cache *cache, const struct cache_token *token, cache_on_owed *on_answer, void *data)
+{
+    if (cache == NULL || token->bucket.length > NAME_MAX_LENGTH) {
+        return false;
+    }
+    struct key key;
+    char token_us[NUMBER_LENGTH], period_us[NUMBER_LENGTH];
+    struct question *question = question_create(data);
+    if (question != NULL) {
+        question->answer.owed = on_answer;
+    }
+    make_key(&key, "limit", token->bucket);
+    return ask(cache,
+               (struct slice[]){SLICE("EVAL"), slice_of(TAKE_TOKEN), SLICE("1"), key.slice,
+                                format_number(token->token_us, token_us), format_number(token->period_us, period_us)},
+               6, on_owed, question);
 }
 
 /* --- names that are locked out --- */

@@ -179,6 +179,22 @@ static const struct http_mount *find_mount(const struct http_site *site, const h
     return NULL;
 }
 
+/* The address's own allowance, whatever it asks for. */
+static bool is_within_limits(struct http_request *request, enum rate_rule rule)
+{
+    struct rate_key address = rate_key_of(request->client.key.bytes);
+    if (http_request_take(request, rule, &address)) {
+        return true;
+    }
+    http_request_refuse(request, STATUS_RATE_LIMITED, status_message(STATUS_RATE_LIMITED));
+    return false;
+}
+
+static enum rate_rule rate_of(const struct http_request *request, const struct http_mount *mount)
+{
+    return mount != NULL && mount->rate != NULL ? mount->rate(request) : RATE_REQUESTS;
+}
+
 static int on_request(h2o_handler_t *handler, h2o_req_t *raw)
 {
     struct http_worker *worker = h2o_context_get_handler_context(raw->conn->ctx, handler);
@@ -191,7 +207,9 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *raw)
     handler_add_headers(request);
     const struct operation *route = find_route(worker->site, raw);
     const struct http_mount *mount = route == NULL ? find_mount(worker->site, raw) : NULL;
-    if (route != NULL) {
+    if (!is_within_limits(request, rate_of(request, mount))) {
+        /* answered */
+    } else if (route != NULL) {
         http_exchange_run(request, route);
     } else if (mount != NULL) {
         mount->handle(request, worker);

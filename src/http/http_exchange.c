@@ -7,6 +7,7 @@
 #include "headers.h"
 #include "util/json.h"
 #include "util/log.h"
+#include "util/metrics.h"
 
 /* The envelope of replies by HTTP: {"success":true,"data":…} and {"success":false,"message":…,"code":…,"requestId":…}.
  */
@@ -21,6 +22,25 @@ struct http_exchange {
     struct http_request *request;
     char idempotency_key[IDEMPOTENCY_KEY_MAX_BYTES + 1];
 };
+
+static void add_number(struct http_request *request, const char *name, int64_t number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)number);
+    http_request_add_header(request, name, slice_of(text));
+}
+
+/* https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-06 */
+static void add_rate_headers(struct http_request *request)
+{
+    const struct rate_verdict *rate = &request->rate;
+    if (rate->limit == 0) {
+        return;
+    }
+    add_number(request, "ratelimit-limit", rate->limit);
+    add_number(request, "ratelimit-remaining", rate->remaining);
+    add_number(request, "ratelimit-reset", rate->reset_s);
+}
 
 static void send_json(struct http_request *request, int http_status, struct buffer *body)
 {
@@ -37,6 +57,7 @@ static void on_reply(struct exchange *exchange, enum status status, const char *
 {
     (void)name;
     bool is_page = pagination.length > 0;
+    add_rate_headers(exchange->peer);
     const struct slice parts[] = {SLICE("{\"success\":true,\"data\":"), json,
                                   is_page ? SLICE(",\"pagination\":") : SLICE(""), pagination, SLICE("}")};
     http_request_reply_parts(exchange->peer, status_http(status), HTTP_EXCHANGE_TYPE, parts,
@@ -65,7 +86,11 @@ static void send_failure(struct http_request *request, enum status status, const
     struct buffer body = http_exchange_failure(request, status, message, errors);
     if (status == STATUS_UNAVAILABLE) {
         http_request_add_header(request, "retry-after", slice_of(RETRY_AFTER_S));
+    } else if (status == STATUS_RATE_LIMITED) {
+        add_number(request, "retry-after", request->rate.retry_s);
+        metrics_add(METRIC_RATE_LIMITED, 1);
     }
+    add_rate_headers(request);
     send_json(request, status_http(status), &body);
 }
 
@@ -109,6 +134,19 @@ static bool authenticate(struct exchange *exchange, struct http_request *request
     request->has_user = true;
     request->user_id = exchange->actor.user_id;
     return true;
+}
+
+/* Who does too much is told so before his body is looked at. */
+static bool is_within_limits(struct exchange *exchange, struct http_request *request)
+{
+    enum rate_rule rule = exchange->operation->rate;
+    bool is_by_user = rate_rule_by(rule) == RATE_BY_USER;
+    struct rate_key key = rate_key_of(is_by_user ? exchange->actor.user_id.bytes : request->client.key.bytes);
+    if (http_request_take(request, rule, &key)) {
+        return true;
+    }
+    exchange_fail(exchange, STATUS_RATE_LIMITED);
+    return false;
 }
 
 static bool read_input(struct exchange *exchange, struct http_request *request)
@@ -175,7 +213,8 @@ void http_exchange_run(struct http_request *request, const struct operation *ope
     exchange->address = http_request_address(request);
     fields_init(&exchange->input);
     read_idempotency_key(self);
-    if ((operation->is_public || authenticate(exchange, request)) && read_input(exchange, request)) {
+    if ((operation->is_public || authenticate(exchange, request)) && is_within_limits(exchange, request) &&
+        read_input(exchange, request)) {
         operation->handle(exchange);
         watch(exchange, request);
     }

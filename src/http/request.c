@@ -375,6 +375,16 @@ void http_request_reply(struct http_request *request, int http_status, const cha
     http_request_reply_parts(request, http_status, content_type, &body, 1);
 }
 
+bool http_request_take(struct http_request *request, enum rate_rule rule, const struct rate_key *key)
+{
+    struct rate_verdict verdict = rate_limiter_take(&request->worker->limiter, rule, key);
+    bool is_tighter = request->rate.limit == 0 || verdict.remaining < request->rate.remaining || !verdict.is_allowed;
+    if (verdict.limit > 0 && is_tighter) {
+        request->rate = verdict;
+    }
+    return verdict.is_allowed;
+}
+
 void http_request_cut(struct http_request *request)
 {
     if (!request->is_replied) {

@@ -28,11 +28,15 @@ struct http_request {
     struct http_request *next_sending, **sending_link; /* `sending_link` is NULL while it is not in the list */
     struct timespec started_at;
     struct http_client client;
+    struct rate_verdict rate; /* of the tightest limit that it came under */
     char id[REQUEST_ID_MAX_LENGTH + 1];
 };
 
 /* A request around libh2o's, with one reference for the caller. */
 struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *worker);
+
+/* Takes a token of the rule from the bucket of `key`. False: there is none, and the refusal is up to the caller. */
+bool http_request_take(struct http_request *request, enum rate_rule rule, const struct rate_key *key);
 
 /* Is it an opening handshake of RFC 6455, by HTTP/1.1? */
 bool http_request_is_websocket_upgrade(const struct http_request *request);

@@ -10,6 +10,7 @@
 #include "event_exchange.h"
 #include "frame.h"
 #include "realtime/rendering.h"
+#include "util/ip_address.h"
 
 enum { AUTH_MAX_BYTES = 2 * TOKEN_MAX_BYTES };
 
@@ -130,7 +131,12 @@ static void tell_failure(struct event_sender *sender, struct slice json)
     sio_emit(client_of(sender)->socket, SLICE("operation-error"), json);
 }
 
-static const struct event_answers ANSWERS = {send_ack, tell_failure};
+static void close_client(struct event_sender *sender)
+{
+    sio_disconnect(client_of(sender)->socket, true);
+}
+
+static const struct event_answers ANSWERS = {send_ack, tell_failure, close_client};
 
 static void on_event(struct sio_socket *socket, const struct sio_event *event)
 {
@@ -146,6 +152,14 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event)
 
 /* --- coming and going --- */
 
+static struct rate_key address_key(const char *text)
+{
+    struct ip_address address = {{0}};
+    ip_address_parse(slice_of(text), &address);
+    address = ip_address_limit_key(&address);
+    return rate_key_of(address.bytes);
+}
+
 static void on_connect(struct sio_socket *socket, const struct sio_handshake *handshake)
 {
     struct client_worker *worker = sio_server_context(sio_socket_server(socket));
@@ -158,6 +172,7 @@ static void on_connect(struct sio_socket *socket, const struct sio_handshake *ha
         client->sender.answers = &ANSWERS;
         client->sender.worker = worker;
         client->sender.session = &client->session;
+        client->sender.address = address_key(handshake->address);
         client->session.transport = &SOCKETIO_TRANSPORT;
         client->session.user_id = client->sender.claims.user_id;
         sio_socket_set_data(socket, client);

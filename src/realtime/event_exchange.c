@@ -7,7 +7,8 @@
 #include "util/metrics.h"
 #include "util/utf8.h"
 
-enum { REPLY_MAX_BYTES = 1 << 20, EVENT_NAME_MAX_BYTES = 128 };
+/* Who goes on after so many refusals in a row does not listen. */
+enum { REPLY_MAX_BYTES = 1 << 20, EVENT_NAME_MAX_BYTES = 128, REFUSALS_MAX = 100 };
 
 struct event_exchange {
     struct exchange exchange; /* its peer is the sender */
@@ -46,18 +47,30 @@ static void on_reply(struct exchange *exchange, enum status status, const char *
     buffer_dispose(&out);
 }
 
+struct failure {
+    enum status status;
+    const char *message;
+    struct slice errors; /* of a validation */
+    int32_t retry_s;     /* of a rate limit */
+};
+
 /* A failure: the ack, or without one the event operation-error. `event` is the name that the client sent. */
 static void send_failure(struct event_sender *sender, const struct event_ack *ack, struct slice event,
-                         enum status status, const char *message, struct slice errors)
+                         const struct failure *failure)
 {
+    enum status status = failure->status;
+    const char *message = failure->message;
     struct buffer out = buffer_init(REPLY_MAX_BYTES);
     buffer_append_text(&out, ack->is_wanted ? "{\"success\":false,\"message\":" : "{\"message\":");
     json_string(&out, slice_of(message));
     buffer_printf(&out, ",\"code\":\"%s\"", status_code(status));
     if (status == STATUS_VALIDATION_ERROR) {
         buffer_append_text(&out, ",\"errors\":[");
-        buffer_append_slice(&out, errors);
+        buffer_append_slice(&out, failure->errors);
         buffer_append_char(&out, ']');
+    }
+    if (status == STATUS_RATE_LIMITED) {
+        buffer_printf(&out, ",\"retryAfter\":%d", failure->retry_s);
     }
     if (!ack->is_wanted) {
         buffer_append_text(&out, ",\"event\":");
@@ -75,7 +88,8 @@ static void send_failure(struct event_sender *sender, const struct event_ack *ac
 static void on_fail(struct exchange *exchange, enum status status, const char *message, struct slice errors)
 {
     struct event_exchange *self = (struct event_exchange *)exchange;
-    send_failure(exchange->peer, &self->ack, slice_of(exchange->operation->name), status, message, errors);
+    send_failure(exchange->peer, &self->ack, slice_of(exchange->operation->name),
+                 &(struct failure){.status = status, .message = message, .errors = errors});
 }
 
 static void on_release(struct exchange *exchange)
@@ -100,7 +114,7 @@ static const struct exchange_transport EVENT_TRANSPORT = {on_reply, on_fail, on_
 void event_exchange_refuse(struct event_sender *sender, struct slice event, const struct event_ack *ack,
                            enum status status, const char *message)
 {
-    send_failure(sender, ack, event, status, message, (struct slice){NULL, 0});
+    send_failure(sender, ack, event, &(struct failure){.status = status, .message = message});
 }
 
 void event_sender_leave(struct event_sender *sender)
@@ -124,6 +138,37 @@ static const struct operation *find_event(const struct client_worker *worker, st
         }
     }
     return NULL;
+}
+
+/* Both the address and the user have an allowance. */
+static struct rate_verdict take_tokens(const struct event_sender *sender, const struct operation *operation)
+{
+    const struct rate_limiter *limiter = sender->worker->limiter;
+    struct rate_key user = rate_key_of(sender->claims.user_id.bytes);
+    struct rate_verdict verdict = rate_limiter_take(limiter, RATE_EVENTS, &sender->address);
+    if (verdict.is_allowed && operation != NULL) {
+        verdict = rate_limiter_take(limiter, operation->rate, &user);
+    }
+    return verdict;
+}
+
+static bool is_within_limits(struct event_sender *sender, const struct operation *operation, struct slice event,
+                             const struct event_ack *ack)
+{
+    struct rate_verdict verdict = take_tokens(sender, operation);
+    if (verdict.is_allowed) {
+        sender->refusals = 0;
+        return true;
+    }
+    metrics_add(METRIC_RATE_LIMITED, 1);
+    send_failure(sender, ack, event,
+                 &(struct failure){.status = STATUS_RATE_LIMITED,
+                                   .message = status_message(STATUS_RATE_LIMITED),
+                                   .retry_s = verdict.retry_s});
+    if (++sender->refusals == REFUSALS_MAX) {
+        sender->answers->close(sender);
+    }
+    return false;
 }
 
 static struct event_exchange *exchange_create(struct event_sender *sender, const struct operation *operation,
@@ -160,6 +205,9 @@ void event_exchange_start(struct event_sender *sender, struct slice event, struc
 {
     const struct operation *operation = find_event(sender->worker, event);
     metrics_add(METRIC_EVENTS_RECEIVED, 1);
+    if (!is_within_limits(sender, operation, event, ack)) {
+        return;
+    }
     if (operation == NULL) {
         event_exchange_refuse(sender, event, ack, STATUS_INVALID_PAYLOAD, "Unknown event");
         return;

@@ -19,6 +19,7 @@ struct event_ack {
 struct event_answers {
     void (*ack)(struct event_sender *sender, const struct event_ack *ack, struct slice json);
     void (*tell_failure)(struct event_sender *sender, struct slice json); /* the event operation-error */
+    void (*close)(struct event_sender *sender);                           /* later, behind what was answered */
 };
 
 /* A device that sends events. Embedded in its transport's own struct, zeroed; all but `exchanges` is set by it. */
@@ -27,6 +28,8 @@ struct event_sender {
     const struct client_worker *worker;
     const struct session *session; /* whose own the actions are */
     struct token_claims claims;
+    struct rate_key address;          /* by which the client's address is counted */
+    int refusals;                     /* in a row, as it sent too often; private */
     struct event_exchange *exchanges; /* under way; private */
 };
 

@@ -19,6 +19,7 @@
 
 enum { OFFSET_MAX_LENGTH = 64, OFFSET_KEPT_BYTES = 24, ACK_ID_MAX_BYTES = 128, FRAME_MAX_BYTES = 1 << 20 };
 
+static const char TOO_MANY[] = "Too many events, please send less often";
 static const char TOO_SLOW[] = "Events were not read in time; resume from the last offset";
 
 enum plain_state { PLAIN_WAITING, PLAIN_OPENING, PLAIN_OPEN };
@@ -42,7 +43,8 @@ struct plain_socket {
     struct loop_deferred work; /* closes one that reads too slowly */
     uint8_t state;
     uint8_t admission;
-    bool awaits_pong, is_doomed;
+    bool awaits_pong;
+    const char *doom;               /* why it is to be closed; NULL: it is not */
     char offset[OFFSET_KEPT_BYTES]; /* from which it wants to resume; longer ones are none */
 };
 
@@ -78,23 +80,30 @@ static void on_end(void *data, enum ws_end end)
 
 static void on_work(struct loop_deferred *work)
 {
-    close_socket((struct plain_socket *)((char *)work - offsetof(struct plain_socket, work)), WS_CLOSE_TRY_AGAIN,
-                 TOO_SLOW);
+    struct plain_socket *socket = (struct plain_socket *)((char *)work - offsetof(struct plain_socket, work));
+    close_socket(socket, socket->doom == TOO_SLOW ? WS_CLOSE_TRY_AGAIN : WS_CLOSE_POLICY, socket->doom);
 }
 
 /* --- sending --- */
 
 /* Never closes inside: who sends may still need the socket. */
+static void doom(struct plain_socket *socket, const char *reason)
+{
+    if (socket->doom == NULL) {
+        socket->doom = reason;
+        loop_defer(socket->sockets->options.loop, &socket->work);
+    }
+}
+
 static void send_frame(struct plain_socket *socket, struct sio_frame *frame, enum sio_sending sending)
 {
-    if (socket->is_doomed) {
+    if (socket->doom != NULL) {
         return;
     }
     bool good =
         frame != NULL ? ws_connection_send(socket->connection, frame, sending) : sending == SIO_SENDING_EPHEMERAL;
     if (!good) {
-        socket->is_doomed = true;
-        loop_defer(socket->sockets->options.loop, &socket->work);
+        doom(socket, TOO_SLOW);
     }
 }
 
@@ -117,7 +126,12 @@ static void tell_failure(struct event_sender *sender, struct slice json)
     send_parts(socket_of(sender), parts, sizeof parts / sizeof parts[0]);
 }
 
-static const struct event_answers ANSWERS = {send_ack, tell_failure};
+static void close_sender(struct event_sender *sender)
+{
+    doom(socket_of(sender), TOO_MANY);
+}
+
+static const struct event_answers ANSWERS = {send_ack, tell_failure, close_sender};
 
 /* --- as the transport of a session --- */
 
@@ -276,7 +290,7 @@ static void on_message(void *data, struct slice message, bool is_binary)
 {
     struct plain_socket *socket = data;
     struct field_values frame;
-    if (socket->is_doomed) {
+    if (socket->doom != NULL) {
         return;
     }
     if (is_binary) {
@@ -403,6 +417,7 @@ static void upgrade(struct plain_sockets *sockets, struct http_request *request)
     socket->sender.answers = &ANSWERS;
     socket->sender.worker = sockets->options.worker;
     socket->sender.session = &socket->session;
+    socket->sender.address = rate_key_of(http_request_client(request)->key.bytes);
     socket->sockets = sockets;
     socket->timer.on_fire = on_timer;
     socket->work.run = on_work;

@@ -78,6 +78,8 @@ const struct setting config_settings[] = {
 
     {"RATE_LIMIT_DISABLED", SETTING_FLAG, "0", "1 turns rate limits off (not in production)",
      FIELD(rate_limit_disabled), .title = "Limits"},
+    {"RATE_LIMITS", SETTING_RATES, NULL, "Rate limits other than the README's: messages=60/10s,logins=20/15m,reads=off",
+     FIELD(rate_limits)},
     {"MAX_BODY_BYTES", SETTING_INT64, "262144", "Largest body of a request", 1024, 67108864, FIELD(max_body_bytes)},
     {"REQUEST_TIMEOUT_SECONDS", SETTING_INT, "30", "Longest that a request may take to arrive, and a reply to leave", 1,
      3600, FIELD(request_timeout_seconds)},
@@ -297,10 +299,25 @@ static void read_networks(struct loading *loading, const struct setting *setting
     *(struct ip_networks *)field = networks;
 }
 
+static void read_rates(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    for (text += strspn(text, ", \t"); *text != '\0'; text += strspn(text, ", \t")) {
+        struct slice member = {text, strcspn(text, ", \t")};
+        if (!rate_limits_parse(member, field)) {
+            add_problem(loading,
+                        "%s: \"%.*s\" is not a rule such as messages=60/10s or reads=off; the names are in the "
+                        "README",
+                        setting->name, (int)member.length, member.data);
+        }
+        text += member.length;
+    }
+}
+
 static void (*const readers[])(struct loading *, const struct setting *, const char *, void *) = {
     [SETTING_TEXT] = read_text,         [SETTING_FILE] = read_text,       [SETTING_INT] = read_integer,
     [SETTING_INT64] = read_integer,     [SETTING_FLAG] = read_flag,       [SETTING_CHOICE] = read_choice,
     [SETTING_DURATION] = read_duration, [SETTING_ORIGINS] = read_origins, [SETTING_NETWORKS] = read_networks,
+    [SETTING_RATES] = read_rates,
 };
 
 /* --- rules that a row cannot say --- */
@@ -498,6 +515,7 @@ int config_load(const char *env_file, FILE *errors, struct config *ret_config)
     struct loading loading = {.file = &file, .errors = errors};
     struct config config = {0};
 
+    rate_limits_default(config.rate_limits);
     load_env_file(&loading, env_file, &file);
     for (const struct setting *setting = config_settings; setting->name != NULL; setting++) {
         load_setting(&loading, setting, &config);

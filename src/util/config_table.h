@@ -15,7 +15,8 @@ enum setting_type {
     SETTING_FLAG,     /* bool: 1, true, yes, on or 0, false, no, off */
     SETTING_CHOICE,   /* an enum: the index in `choices` */
     SETTING_ORIGINS,  /* char **: origins, separated by commas */
-    SETTING_NETWORKS  /* struct ip_networks: addresses and networks (CIDR), separated by commas */
+    SETTING_NETWORKS, /* struct ip_networks: addresses and networks (CIDR), separated by commas */
+    SETTING_RATES     /* struct rate_limit[RATE_RULE_COUNT]: rules such as messages=60/10s, separated by commas */
 };
 
 struct setting {

@@ -159,9 +159,9 @@ static int count_sessions(struct server_worker *worker)
 
 static const struct operation *const NO_ROUTES[] = {NULL};
 static const struct http_mount MOUNTS[] = {
-    {"/engine.io/", handle_engine},
-    {"/socket.io/", handle_sockets},
-    {"/ws-echo", handle_echo},
+    {"/engine.io/", handle_engine, NULL},
+    {"/socket.io/", handle_sockets, NULL},
+    {"/ws-echo", handle_echo, NULL},
     {0},
 };
 static const struct http_mount *const MOUNT_TABLES[] = {MOUNTS, NULL};

@@ -20,6 +20,8 @@
     X(CONFLICT, "CONFLICT", 409, "Conflict")                                                                           \
     X(USERNAME_TAKEN, "USERNAME_TAKEN", 400, "Username taken")                                                         \
     X(PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", 413, "The body is too large")                                            \
+    X(URI_TOO_LONG, "URI_TOO_LONG", 414, "The address is too long")                                                    \
+    X(HEADERS_TOO_LARGE, "HEADERS_TOO_LARGE", 431, "The headers are too large")                                        \
     X(UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", 415, "Send the body as application/json")                      \
     X(RATE_LIMITED, "RATE_LIMITED", 429, "Too many requests, please try again later")                                  \
     X(BUSY, "BUSY", 409, "The user is in another call")                                                                \

@@ -3,9 +3,11 @@
 
 #include "connection.h"
 #include "fallback.h"
+#include "headers.h"
 #include "http_exchange.h"
 
 enum { COMPRESS_MIN_BYTES = 1024, PREFLIGHT_MAX_AGE_S = 7200 };
+enum { URI_MAX_BYTES = 8192, HEADERS_MAX_BYTES = 32768, HEADERS_MAX = 100, HEADER_OVERHEAD_BYTES = 32 };
 
 struct handler {
     h2o_handler_t super;
@@ -195,6 +197,65 @@ static enum rate_rule rate_of(const struct http_request *request, const struct h
     return mount != NULL && mount->rate != NULL ? mount->rate(request) : RATE_REQUESTS;
 }
 
+static void serve(struct http_request *request)
+{
+    struct http_worker *worker = request->worker;
+    const struct operation *route = find_route(worker->site, request->raw);
+    const struct http_mount *mount = route == NULL ? find_mount(worker->site, request->raw) : NULL;
+    if (!is_within_limits(request, rate_of(request, mount))) {
+        return;
+    }
+    if (route != NULL) {
+        http_exchange_run(request, route);
+    } else if (mount != NULL) {
+        mount->handle(request, worker);
+    } else {
+        answer_otherwise(request);
+    }
+}
+
+/* As RFC 9113 section 6.5.2 counts: by HTTP/2 few bytes can stand for many headers. */
+static bool are_headers_too_large(const h2o_req_t *raw)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < raw->headers.size && i < HEADERS_MAX; i++) {
+        const h2o_header_t *header = &raw->headers.entries[i];
+        total += header->name->len + header->value.len + HEADER_OVERHEAD_BYTES;
+    }
+    return raw->headers.size > HEADERS_MAX || total > HEADERS_MAX_BYTES;
+}
+
+/* By HTTP/1 the request is still in the connection's buffer, from its first line on. */
+static bool is_ambiguous(const h2o_req_t *raw)
+{
+    if (raw->version >= 0x200) {
+        return false;
+    }
+    const h2o_buffer_t *input = raw->conn->callbacks->get_socket(raw->conn)->input;
+    return !headers_are_unambiguous((struct slice){input->bytes, input->size}, raw->version >= 0x101);
+}
+
+/* What no path should have to see. False when the request was refused; what comes behind it by HTTP/1 is not read. */
+static bool check_head(struct http_request *request)
+{
+    h2o_req_t *raw = request->raw;
+    enum status status = STATUS_OK;
+    const char *message = NULL;
+    if (is_ambiguous(raw)) {
+        status = STATUS_BAD_REQUEST;
+        message = "Send one Host, and at most one of Content-Length and Transfer-Encoding";
+    } else if (raw->path.len > URI_MAX_BYTES) {
+        status = STATUS_URI_TOO_LONG;
+    } else if (are_headers_too_large(raw)) {
+        status = STATUS_HEADERS_TOO_LARGE;
+    }
+    if (status != STATUS_OK) {
+        raw->http1_is_persistent = 0;
+        http_request_refuse(request, status, message != NULL ? message : status_message(status));
+    }
+    return status == STATUS_OK;
+}
+
 static int on_request(h2o_handler_t *handler, h2o_req_t *raw)
 {
     struct http_worker *worker = h2o_context_get_handler_context(raw->conn->ctx, handler);
@@ -205,16 +266,8 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *raw)
     }
     struct http_request *request = http_request_create(raw, worker);
     handler_add_headers(request);
-    const struct operation *route = find_route(worker->site, raw);
-    const struct http_mount *mount = route == NULL ? find_mount(worker->site, raw) : NULL;
-    if (!is_within_limits(request, rate_of(request, mount))) {
-        /* answered */
-    } else if (route != NULL) {
-        http_exchange_run(request, route);
-    } else if (mount != NULL) {
-        mount->handle(request, worker);
-    } else {
-        answer_otherwise(request);
+    if (check_head(request)) {
+        serve(request);
     }
     http_request_unref(request);
     return 0;

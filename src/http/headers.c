@@ -112,3 +112,21 @@ bool headers_query_parameter(struct slice query, const char *name, char *out, si
     }
     return false;
 }
+
+bool headers_are_unambiguous(struct slice head, bool needs_host)
+{
+    size_t framings = 0, hosts = 0;
+    bool is_first = true;
+    while (head.length > 0) {
+        struct slice line = take_until(&head, '\n');
+        bool is_empty = line.length == 0 || (line.length == 1 && line.data[0] == '\r');
+        if (is_empty && !is_first) {
+            break;
+        }
+        is_first = is_first && is_empty; /* empty lines may come before the first */
+        struct slice name = take_until(&line, ':');
+        hosts += equals_word(name, "host");
+        framings += equals_word(name, "content-length") || equals_word(name, "transfer-encoding");
+    }
+    return framings <= 1 && hosts <= 1 && (hosts == 1 || !needs_host);
+}

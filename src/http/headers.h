@@ -23,4 +23,9 @@ bool headers_is_request_id(struct slice id, size_t max_length);
  * missing, too long for `size`, or broken: a bad escape, or a NUL. Then nothing is to be read in `out`. */
 bool headers_query_parameter(struct slice query, const char *name, char *out, size_t size);
 
+/* Does the head of an HTTP/1 request, from its first line on, leave no doubt where the request ends and whom it is for:
+ * at most one Content-Length or Transfer-Encoding, and one Host, which HTTP/1.0 may leave out? Others may read a head
+ * that does differently, and take the rest for another request. */
+bool headers_are_unambiguous(struct slice head, bool needs_host);
+
 #endif

@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(token.length == 0 || (token.data >= text.data && token.data + token.length <= text.data + text.length));
     bool holds = headers_list_holds(text, "upgrade");
     assert(!holds || size >= strlen("upgrade"));
+    assert(!headers_are_unambiguous(text, true) || size >= strlen("host:"));
     assert(!headers_is_json(text) || size >= strlen("application/json"));
     return 0;
 }

@@ -117,11 +117,39 @@ static void test_query_parameters(void **state)
     assert_false(headers_query_parameter((struct slice){NULL, 0}, "sid", none, sizeof none));
 }
 
+static void test_unambiguous_heads(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head;
+        bool is_good;
+    } rows[] = {
+        {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", true},
+        {"GET / HTTP/1.1\r\n\r\n", false},
+        {"GET / HTTP/1.1\nhOST:a\n\n", true},
+        {"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nHost: b", true},
+        {"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", false},
+        {"GET /Host: HTTP/1.1\r\nX-Host: a\r\n\r\n", false},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nContent-Length: 1\r\n", true},
+        {"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 1\r\nContent-Length: 1\r\n\r\nx", false},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", false},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n", false},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: a\r\n\r\n", true},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(headers_are_unambiguous(slice_of(rows[i].head), true), rows[i].is_good);
+    }
+    assert_true(headers_are_unambiguous(SLICE("GET / HTTP/1.0\r\n\r\n"), false));
+    assert_false(headers_are_unambiguous(SLICE("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lists),       cmocka_unit_test(test_bearer_tokens),    cmocka_unit_test(test_json_types),
-        cmocka_unit_test(test_request_ids), cmocka_unit_test(test_query_parameters),
+        cmocka_unit_test(test_unambiguous_heads), cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_bearer_tokens),     cmocka_unit_test(test_json_types),
+        cmocka_unit_test(test_request_ids),       cmocka_unit_test(test_query_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -377,6 +377,7 @@ static bool run(struct program *program)
                                                              .tls_cert = config->tls_cert,
                                                              .tls_key = config->tls_key,
                                                              .max_body_bytes = max_body_bytes(config),
+                                                             .max_held_bytes = (size_t)config->max_held_bytes,
                                                              .request_timeout_s = config->request_timeout_seconds,
                                                              .drain_s = config->drain_seconds},
                                     program->server_workers, program->count);

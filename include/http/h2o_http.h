@@ -15,15 +15,29 @@ void http_bind(h2o_context_t *context, h2o_handler_t *handler, struct http_worke
 
 /* The connections of one worker. */
 struct http_connections {
-    struct http_connection *first;
-    int count;
+    h2o_context_t *context;
+    struct loop *loop;
+    size_t max_held_bytes;
+    struct http_connection *first, *upgraded;
+    int count;                                    /* of both */
     struct http_request *sending, **sending_tail; /* replies that have not left yet, the oldest first */
+    size_t held_bytes;                            /* at most, since the last sweep */
+    bool is_stopping;                             /* set by server */
 };
 
-void http_connections_init(struct http_connections *connections);
+/* `max_held_bytes` is for requests on their way in and replies on their way out: past it, the connections that hold
+ * most are cut. */
+void http_connections_init(struct http_connections *connections, h2o_context_t *context, struct loop *loop,
+                           size_t max_held_bytes);
 
-/* Keeps a record of an accepted socket until it closes, or is handed over to another thread. */
-void http_connection_attach(struct http_connections *connections, h2o_socket_t *socket);
+/* Has libh2o serve the socket, and keeps a record of it until it closes, or is handed over to another thread. */
+void http_connections_accept(struct http_connections *connections, h2o_accept_ctx_t *accept, h2o_socket_t *socket);
+
+/* To be called several times a second: counts what is held anew, and looks that every connection is guarded. */
+void http_connections_guard(struct http_connections *connections);
+
+/* Ends connections by HTTP/2 on which a request has been arriving for longer than that; by HTTP/1 libh2o does so. */
+void http_connections_cut_unfinished(struct http_connections *connections, int timeout_s);
 
 /* Ends connections whose oldest reply has been on its way since before `since_ms` of the loop's time. libh2o itself
  * waits for ever for a client that does not read. */

@@ -15,6 +15,7 @@ struct server_options {
     int port;                       /* 0: the system chooses one */
     const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS */
     size_t max_body_bytes;          /* of any request; larger ones are refused before they are read */
+    size_t max_held_bytes;          /* for requests on their way in and replies on their way out, of all connections */
     int request_timeout_s;          /* for a request to arrive, and for an idle connection */
     int drain_s;                    /* how long work under way may take at the end */
 };

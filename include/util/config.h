@@ -64,6 +64,7 @@ struct config {
     bool rate_limit_disabled;
     struct rate_limit rate_limits[RATE_RULE_COUNT];
     int64_t max_body_bytes;
+    int64_t max_held_bytes;
     int request_timeout_seconds;
     int drain_seconds;
 

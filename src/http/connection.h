@@ -9,12 +9,18 @@
 struct http_connection {
     h2o_socket_t *socket;
     struct http_connections *connections;
-    struct http_connection *previous, *next;
-    struct http_request *request; /* by HTTP/1: the one that is worked on, or NULL */
-    bool is_http2;                /* known from the first request on */
-    bool is_banned;
+    struct http_connection *next, **link; /* `link` points at what points at this one */
+    struct http_request *request;         /* by HTTP/1: the one that is worked on, or NULL */
+    h2o_socket_cb read;                   /* libh2o's own, behind the guard */
+    bool *ret_is_gone;                    /* who must know when it goes, or NULL */
+    bool was_read;
+    bool is_http2;   /* known from its first bytes on */
+    bool is_banned;  /* nothing that it asks for is served any more */
     unsigned resets; /* since `resets_since_ms` */
     uint64_t resets_since_ms;
+    /* what it makes the server keep, in bytes: see guard.c */
+    size_t unclaimed, unlooked, sending;
+    uint64_t forgiven_at_ms;
 };
 
 /* The record of a request's connection, or NULL if none was attached. */
@@ -26,5 +32,22 @@ static inline struct http_connection *http_connection_of(const h2o_req_t *raw)
 /* A client of HTTP/2 has reset a stream that was worked on. Who does so over and over (CVE-2023-44487) makes us work
  * for nothing, and is sent away. */
 void http_connection_count_reset(struct http_connection *connection, uint64_t now_ms);
+
+/* It speaks HTTP no more: a WebSocket has other guards. */
+void http_connection_upgrade(struct http_connection *connection);
+
+/* Ends it, for a reason that is logged; libh2o notices in a turn to come. */
+void http_connection_cut(struct http_connection *connection, const char *reason);
+
+/* --- the guard (guard.c) --- */
+
+/* From now on libh2o reads under the eyes of the guard. Nothing happens if it does already. */
+void http_guard_watch(struct http_connection *connection);
+
+/* A request has come whole: what it took to send it was not in vain. */
+void http_guard_claim(struct http_connection *connection, const h2o_req_t *raw);
+
+/* So many bytes of replies are on their way from now on; fewer, below 0. */
+void http_guard_count_sending(struct http_connection *connection, ptrdiff_t bytes);
 
 #endif

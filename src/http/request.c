@@ -128,7 +128,7 @@ struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *wor
     tether->request = request;
     struct http_connection *connection = http_connection_of(raw);
     if (connection != NULL) {
-        connection->is_http2 = raw->version >= 0x200;
+        http_guard_claim(connection, raw);
         connection->request = connection->is_http2 ? NULL : request;
     }
     find_client(request);
@@ -316,9 +316,10 @@ void http_request_forget_sending(struct http_request *request)
         http_connection_of(request->raw)->connections->sending_tail = request->sending_link;
     }
     request->sending_link = NULL;
+    http_guard_count_sending(http_connection_of(request->raw), -(ptrdiff_t)request->sending_bytes);
 }
 
-void http_request_remember_sending(struct http_request *request)
+void http_request_remember_sending(struct http_request *request, size_t bytes)
 {
     struct http_connection *connection = http_connection_of(request->raw);
     if (connection == NULL) {
@@ -329,6 +330,8 @@ void http_request_remember_sending(struct http_request *request)
     request->sending_link = connection->connections->sending_tail;
     *request->sending_link = request;
     connection->connections->sending_tail = &request->next_sending;
+    request->sending_bytes = bytes;
+    http_guard_count_sending(connection, (ptrdiff_t)bytes);
 }
 
 /* The parts in one piece of the request's memory. */
@@ -359,12 +362,12 @@ void http_request_reply_parts(struct http_request *request, int http_status, con
         return;
     }
     http_request_stop_watching(request);
-    http_request_remember_sending(request);
+    bool has_body = http_status != 204 && http_status != 304;
+    h2o_iovec_t body = has_body ? join(raw, parts, count) : h2o_iovec_init(NULL, 0);
+    http_request_remember_sending(request, body.len);
     request->is_replied = true;
     raw->res.status = http_status;
     raw->res.reason = reason_of(http_status);
-    bool has_body = http_status != 204 && http_status != 304;
-    h2o_iovec_t body = has_body ? join(raw, parts, count) : h2o_iovec_init(NULL, 0);
     raw->res.content_length = has_body ? body.len : SIZE_MAX;
     if (content_type != NULL) {
         h2o_add_header(&raw->pool, &raw->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
@@ -481,6 +484,9 @@ static void on_upgraded(void *data, h2o_socket_t *socket, size_t request_size)
     struct upgrade *upgrade = data;
     struct stream *stream = NULL;
     if (socket != NULL) {
+        if (socket->on_close.data != NULL) {
+            http_connection_upgrade(socket->on_close.data);
+        }
         h2o_buffer_consume(&socket->input, request_size);
         stream = stream_create(upgrade->request->worker->loop, socket);
     }

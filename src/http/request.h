@@ -25,6 +25,7 @@ struct http_request {
     void *on_leave_data;
     struct timer watch_timer;
     uint64_t replied_at_ms;
+    size_t sending_bytes;
     struct http_request *next_sending, **sending_link; /* `sending_link` is NULL while it is not in the list */
     struct timespec started_at;
     struct http_client client;
@@ -44,8 +45,8 @@ bool http_request_is_websocket_upgrade(const struct http_request *request);
 /* Answers 503, if there was no reply yet, and ends the connection, which is by HTTP/1. */
 void http_request_cut(struct http_request *request);
 
-/* Puts it on the list of replies, or pieces of them, that have not left. */
-void http_request_remember_sending(struct http_request *request);
+/* Puts it on the list of replies, or pieces of them, that have not left. `bytes` of it are kept by the server. */
+void http_request_remember_sending(struct http_request *request, size_t bytes);
 /* Takes it off that list. Nothing happens if it is not in it. */
 void http_request_forget_sending(struct http_request *request);
 

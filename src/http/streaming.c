@@ -22,7 +22,7 @@ struct http_streaming {
 static void send_piece(struct http_streaming *streaming, h2o_iovec_t *pieces, size_t count, h2o_send_state_t state)
 {
     streaming->is_sending = true;
-    http_request_remember_sending(streaming->request);
+    http_request_remember_sending(streaming->request, 0); /* what is sent belongs to its user */
     h2o_send(streaming->request->raw, pieces, count, state);
 }
 

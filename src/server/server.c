@@ -22,11 +22,14 @@
  * connection has gone or time is up. */
 
 enum { BACKLOG = 4096, ACCEPTS_A_TURN = 32, ACCEPT_PAUSE_MS = 100 };
-enum { DRAIN_STEP_MS = 20, SHUTDOWN_GRACE_MS = 1200, CUT_GRACE_MS = 500, SWEEP_MS = 1000 };
+enum { DRAIN_STEP_MS = 20, SHUTDOWN_GRACE_MS = 1200, CUT_GRACE_MS = 500, SWEEP_MS = 1000, GUARD_MS = 100 };
 
 /* By HTTP/2 libh2o answers a body that is too large by resetting the stream, which asks many clients to try again: a
  * body that exceeds the limit by less than this comes through to our own answer. */
 enum { BODY_SLACK_BYTES = 1 << 20 };
+
+/* Of each connection, so that one turn of the loop reads no more from anybody. */
+enum { RECEIVE_BUFFER_BYTES = 128 << 10 };
 
 /* Of libh2o's client; each forwarded request has a deadline of its own before that. */
 enum { FORWARD_TIMEOUT_MS = 24 * 3600 * 1000 };
@@ -41,7 +44,7 @@ struct lane {
     struct loop_task stop;
     struct timer drain;
     uint64_t drain_until_ms, polite_until_ms;
-    struct timer accept_pause, sweep;
+    struct timer accept_pause, sweep, guard;
     bool is_full; /* no descriptor was free for the newest connection */
     bool is_clean;
     pthread_t thread;
@@ -82,9 +85,11 @@ static int open_listener(const struct addrinfo *address, int port)
     } else {
         ((struct sockaddr_in *)&name)->sin_port = htons((uint16_t)port);
     }
-    int one = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1, receive_bytes = RECEIVE_BUFFER_BYTES;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes) != 0 ||
         bind(fd, (struct sockaddr *)&name, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
         int error = errno;
         close(fd);
@@ -177,8 +182,7 @@ static void on_accept(h2o_socket_t *listener, const char *error)
             return;
         }
         lane->is_full = false;
-        http_connection_attach(&lane->connections, socket);
-        h2o_accept(&lane->accept, socket);
+        http_connections_accept(&lane->connections, &lane->accept, socket);
     }
 }
 
@@ -190,7 +194,15 @@ static void on_sweep(struct timer *timer)
     if (now_ms > timeout_ms) {
         http_connections_cut_slow(&lane->connections, now_ms - timeout_ms);
     }
+    http_connections_cut_unfinished(&lane->connections, lane->server->options.request_timeout_s);
     loop_timer_start(lane->worker->loop, timer, SWEEP_MS);
+}
+
+static void on_guard(struct timer *timer)
+{
+    struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, guard));
+    http_connections_guard(&lane->connections);
+    loop_timer_start(lane->worker->loop, timer, GUARD_MS);
 }
 
 static void start_lane(struct lane *lane)
@@ -203,10 +215,13 @@ static void start_lane(struct lane *lane)
     lane->listener = h2o_evloop_socket_create(loop, lane->fd, H2O_SOCKET_FLAG_DONT_READ);
     lane->listener->data = lane;
     h2o_socket_read_start(lane->listener, on_accept);
-    http_connections_init(&lane->connections);
+    http_connections_init(&lane->connections, &lane->context, lane->worker->loop,
+                          server->options.max_held_bytes / (size_t)server->count);
     lane->accept_pause.on_fire = on_accept_pause;
     lane->sweep.on_fire = on_sweep;
     loop_timer_start(lane->worker->loop, &lane->sweep, SWEEP_MS);
+    lane->guard.on_fire = on_guard;
+    loop_timer_start(lane->worker->loop, &lane->guard, GUARD_MS);
 }
 
 struct server *server_create(const struct server_options *options, struct server_worker *workers, int count)
@@ -253,6 +268,7 @@ static int count_connections(const struct lane *lane)
 static void end_lane(struct lane *lane)
 {
     loop_timer_stop(lane->worker->loop, &lane->sweep);
+    loop_timer_stop(lane->worker->loop, &lane->guard);
     loop_stop(lane->worker->loop);
 }
 
@@ -299,6 +315,7 @@ static void on_stop(struct loop_task *task)
     if (lane->worker->on_stop != NULL) {
         lane->worker->on_stop(lane->worker);
     }
+    lane->connections.is_stopping = true;
     http_worker_stop_forwarding(&lane->worker->http);
     h2o_context_request_shutdown(&lane->context);
     uint64_t now_ms = loop_now_ms(lane->worker->loop);

@@ -81,6 +81,10 @@ const struct setting config_settings[] = {
     {"RATE_LIMITS", SETTING_RATES, NULL, "Rate limits other than the README's: messages=60/10s,logins=20/15m,reads=off",
      FIELD(rate_limits)},
     {"MAX_BODY_BYTES", SETTING_INT64, "262144", "Largest body of a request", 1024, 67108864, FIELD(max_body_bytes)},
+    {"MAX_HELD_BYTES", SETTING_INT64, "67108864",
+     "Memory for requests on their way in and replies on their way out; past it, the connections that hold most are "
+     "cut",
+     16777216, 17179869184, FIELD(max_held_bytes)},
     {"REQUEST_TIMEOUT_SECONDS", SETTING_INT, "30", "Longest that a request may take to arrive, and a reply to leave", 1,
      3600, FIELD(request_timeout_seconds)},
     {"DRAIN_SECONDS", SETTING_INT, "20", "Longest that a stop waits for requests and sockets", 0, 3600,

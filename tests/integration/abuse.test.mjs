@@ -2,12 +2,50 @@
 // meanwhile, and the server's memory stays where it was.
 
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 
-import { friends, stopServer, upTo } from '../support/api.mjs';
+import { friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
+import { RawHttp2, block, flags, frame, number, request, types } from '../support/http2_frames.mjs';
 import { Connection } from '../support/raw.mjs';
-import { startServer } from '../support/server.mjs';
+import { startServer, testedBinary, until } from '../support/server.mjs';
+
+const bundle = '/api/docs/swagger-ui-bundle.js';
+const maxGrowthBytes = 100e6;
+const isSanitized = /\/(asan|tsan)\//.test(testedBinary()); // their memory is not the program's
+
+function memoryOf(server, name) {
+  return 1024 * Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]);
+}
+
+/** Runs `attack` while somebody else reads her chats: she is served, and the server's memory stays where it was. */
+async function endure(t, server, other, attack) {
+  const rest = memoryOf(server, 'VmRSS');
+  writeFileSync(`/proc/${server.pid}/clear_refs`, '5'); // the peak starts anew
+  let isOver = false;
+  const times = [];
+  const reading = (async () => {
+    while (!isOver || times.length < 10) {
+      const start = performance.now();
+      assert.equal((await other.get('/api/chats')).status, 200);
+      times.push(performance.now() - start);
+    }
+  })();
+  reading.catch(() => {}); // awaited below
+  try {
+    await attack();
+  } finally {
+    isOver = true;
+    await reading;
+  }
+  const growth = memoryOf(server, 'VmHWM') - rest;
+  const p99 = times.sort((a, b) => a - b)[Math.floor(0.99 * times.length)];
+  t.diagnostic(`${times.length} requests of somebody else, p99 ${p99.toFixed(1)} ms; memory +${(growth / 1e6).toFixed(1)} MB`);
+  if (!isSanitized) assert.ok(growth < maxGrowthBytes, `the memory grew by ${growth}`);
+}
+
+const repeat = (count, bytes) => Buffer.concat(Array(count).fill(bytes));
 
 /** The status of one request by HTTP/1 on a connection of its own, and whether the server has closed that. */
 async function statusOf(server, bytes) {
@@ -80,6 +118,141 @@ describe('heads', () => {
       assert.equal(one.status, Object.keys(headers).length > 100 ? 400 : status, what);
       one.connection.destroy();
     }
+    session.close();
+  });
+});
+
+describe('floods by HTTP/2', () => {
+  let server, alice;
+
+  before(async () => {
+    server = await startServer({ env: { WORKERS: '1' } });
+    [alice] = await friends(server, 'alice', 'bob');
+  });
+  after(() => stopServer(server));
+
+  const get = path => request('GET', path, { authorization: `Bearer ${alice.token}` });
+  const post = request('POST', '/api/auth/login', { 'content-type': 'application/json' });
+  const open = frame(types.headers, flags.endHeaders, 1, post);
+
+  // What is sent first, and then for ever.
+  const floods = {
+    'of PING': ['', frame(types.ping, 0, 0, Buffer.alloc(8))],
+    'of SETTINGS': ['', frame(types.settings, 0, 0)],
+    'of WINDOW_UPDATE': ['', frame(types.windowUpdate, 0, 0, number(1))],
+    'of PRIORITY': ['', frame(types.priority, 0, 3, Buffer.concat([number(0), Buffer.from([7])]))],
+    'of CONTINUATION without bytes': [frame(types.headers, 0, 1, post), frame(types.continuation, 0, 1)],
+    'of CONTINUATION': [frame(types.headers, 0, 1, post), frame(types.continuation, 0, 1, block({ 'x-more': 'x'.repeat(1000) }))],
+    'of DATA without bytes': [open, frame(types.data, 0, 1)],
+    'of a body without an end': [open, frame(types.data, 0, 1, 'x'.repeat(16000))],
+  };
+  for (const [what, [first, rest]] of Object.entries(floods)) {
+    for (const isRead of [true, false]) {
+      test(`${what}, ${isRead ? 'answers read' : 'no answer read'}`, { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+        for (let i = 0; i < 3; i++) {
+          const connection = await RawHttp2.open(server);
+          if (!isRead) connection.socket.pause();
+          connection.write(first);
+          const bytes = repeat(Math.ceil(16_000 / rest.length), rest);
+          let sent = 0;
+          await connection.flood(() => {
+            sent += bytes.length;
+            return sent < 500e6 ? bytes : assert.fail('nobody minds');
+          });
+          connection.destroy();
+        }
+      }));
+    }
+  }
+
+  // Streams that come to nothing: in each of these ways the server is made to drop what it had begun.
+  const resets = {
+    'that are broken off': stream => [
+      frame(types.headers, flags.endHeaders | flags.endStream, stream, get('/api/chats')),
+      frame(types.reset, 0, stream, number(8)),
+    ],
+    'that the server is made to break off': stream => [
+      frame(types.headers, flags.endHeaders | flags.endStream, stream, get('/api/chats')),
+      frame(types.windowUpdate, 0, stream, number(0)),
+    ],
+    'that get DATA behind their end': stream => [
+      frame(types.headers, flags.endHeaders | flags.endStream, stream, get('/api/chats')),
+      frame(types.data, 0, stream, 'x'),
+    ],
+    'that are broken off before they are whole': stream => [
+      frame(types.headers, flags.endHeaders, stream, post), frame(types.reset, 0, stream, number(8)),
+    ],
+    'that lack a path': stream => [
+      frame(types.headers, flags.endHeaders | flags.endStream, stream, block({ ':method': 'GET', ':scheme': 'http' })),
+    ],
+  };
+  for (const [what, frames] of Object.entries(resets)) {
+    test(`of requests ${what}`, { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+      const handled = () => server.logs.filter(line => line.path === '/api/chats' && line.status !== 200).length;
+      const before = handled();
+      const connections = await Promise.all(upTo(3).map(() => RawHttp2.open(server)));
+      await Promise.all(connections.map(async connection => {
+        let stream = -1;
+        await connection.flood(() => {
+          if (stream > 1e6) assert.fail('nobody minds');
+          return Buffer.concat(upTo(100).flatMap(() => frames(stream += 2)));
+        });
+      }));
+      // a hundred of each connection were worked on, and what was under way when that was enough
+      assert.ok(handled() - before <= 3 * 250, `${handled() - before} reached the handler`);
+    }));
+  }
+
+  test('of headers that are one byte each', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+    const first = Buffer.concat([request('POST', '/api/auth/login'), block({ 'x-bomb': 'x'.repeat(3900) }, { isKept: true })]);
+    for (let i = 0; i < 20; i++) {
+      const connection = await RawHttp2.open(server);
+      let stream = -1, part = 0;
+      await connection.flood(() => {
+        if (stream > 200) assert.fail('nobody minds');
+        part = (part + 1) % 25;
+        if (part === 1) return frame(types.headers, 0, stream += 2, first);
+        return frame(types.continuation, part === 0 ? flags.endHeaders : 0, stream, Buffer.alloc(16_000, 0x80 | 62));
+      });
+    }
+  }));
+
+  test('of bodies, on many connections', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+    const connections = await Promise.all(upTo(60).map(() => RawHttp2.open(server)));
+    await Promise.all(connections.map(async connection => {
+      let stream = -1;
+      await connection.flood(() => {
+        if (stream >= 19) return null; // less than one connection may have
+        return Buffer.concat([
+          frame(types.headers, flags.endHeaders, stream += 2, post), ...upTo(12).map(() => frame(types.data, 0, stream, 'x'.repeat(16_000))),
+        ]);
+      });
+    }));
+    await until(() => connections.some(connection => connection.ended), 'somebody to be cut', patienceMs);
+    for (const connection of connections) connection.destroy();
+  }));
+
+  test('proper use is let be: many requests, bodies, and a download', { timeout: 120_000 }, async () => {
+    const session = http2.connect(server.url);
+    const ask = (headers, body) => {
+      const stream = session.request({ authorization: `Bearer ${alice.token}`, ...headers });
+      stream.resume();
+      stream.end(body);
+      return new Promise((resolve, reject) => {
+        let status;
+        stream.on('response', answer => (status = answer[':status'])).on('error', reject).on('close', () => resolve(status));
+      });
+    };
+    for (let i = 0; i < 50; i++) {
+      assert.deepEqual(new Set(await Promise.all(upTo(80).map(() => ask({ ':path': '/api/users/me' })))), new Set([200]));
+    }
+    const body = JSON.stringify({ receiverId: 'x'.repeat(200_000), content: 'x' });
+    const headers = { ':path': '/api/messages', ':method': 'POST', 'content-type': 'application/json' };
+    for (let i = 0; i < 10; i++) {
+      assert.deepEqual(new Set(await Promise.all(upTo(5).map(() => ask(headers, body)))), new Set([400]));
+    }
+    assert.deepEqual(new Set(await Promise.all(upTo(10).map(() => ask({ ':path': bundle })))), new Set([200]));
+    for (let i = 0; i < 100; i++) await new Promise(resolve => session.ping(resolve));
     session.close();
   });
 });

@@ -76,11 +76,12 @@ describe('a slow consumer', () => {
     front = await Proxy.start(() => cluster.nodes[0].port);
   });
   after(async () => {
+    front?.heal();
     await front?.stop();
     await cluster?.stop();
   });
 
-  test('it does not read, is disconnected, and resumes', async t => {
+  test('it does not read, and resumes', async t => {
     let slow;
     const prepare = ({ people: [person] }) => {
       slow = person.add('slow', { transports: ['websocket'] }, { url: `http://127.0.0.1:${front.port}` });
@@ -90,11 +91,11 @@ describe('a slow consumer', () => {
       const isHeld = async () => (await cluster.countSessions()) === load.present.length;
       await load.counted();
       front.freeze();
-      // Of what other nodes write it reads the log at its own pace: then it has no queue, and need not go.
-      for (let i = 0; i < 200 && (await isHeld()); i++) {
+      // Once an event comes out of turn (of a batch, or of another node) it reads the log at its own pace: then it has no
+      // queue, and need not go.
+      for (let i = 0; i < 30 && (await isHeld()); i++) {
         await Promise.all(Array.from({ length: 4 }, () => other.say(person, '漢'.repeat(4000), [null])));
       }
-      if (cluster.nodes.length === 1) assert.ok(!(await isHeld()), 'its queue has no end');
       const others = load.present.filter(handset => handset !== slow);
       assert.equal(others.flatMap(handset => handset.record.resumes).length, 0, 'somebody else was disconnected');
       front.heal();

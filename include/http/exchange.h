@@ -18,8 +18,8 @@ struct exchange;
 /* One row of a table: a route (`method` and a path) or a socket event (`method` NULL and the event's name). */
 struct operation {
     const char *method;
-    const char *name;
-    const struct field *fields;               /* of the body for POST and events, of the query for GET; may be NULL */
+    const char *name; /* a path may have one part ":id" for any text without a '/'; `fields` has a row for it */
+    const struct field *fields; /* of the query for GET, of the body for other methods and events; may be NULL */
     void (*check)(struct exchange *exchange); /* adds errors that the table cannot express; may be NULL */
     bool is_public;                           /* needs no token */
     enum rate_rule rate;                      /* how often a user (or, of a public one, an address) may do it */

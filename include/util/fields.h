@@ -22,7 +22,8 @@ enum field_type {
 
 enum field_flags {
     FIELD_REQUIRED = 1,
-    FIELD_SECRET = 2 /* never echoed in an error */
+    FIELD_SECRET = 2,  /* never echoed in an error */
+    FIELD_OF_PATH = 4, /* read by fields_read_path alone: a body or a query that names it names nothing */
 };
 
 enum field_location { FIELD_IN_BODY, FIELD_IN_QUERY, FIELD_IN_PATH, FIELD_IN_HEADER };
@@ -71,6 +72,10 @@ bool fields_read_json(const struct field *fields, struct slice json, struct fiel
 /* Reads `a=1&b=2` (percent-decoded, '+' is a space). Unknown parameters are ignored, repeated ones are errors. A table
  * for queries has no FIELD_JSON. Returns as fields_read_json. */
 bool fields_read_query(const struct field *fields, struct slice query, struct field_values *ret_values);
+
+/* Reads the part of a path that the row `name` stands for; the row has FIELD_OF_PATH, and is a FIELD_UUID or a
+ * FIELD_INTEGER. `text` is decoded. Beside either of the above, before or after it. */
+void fields_read_path(const struct field *fields, struct slice name, struct slice text, struct field_values *values);
 
 /* Adds an error that the table cannot express (a rule between fields). */
 void fields_add_error(struct field_values *values, const char *path, enum field_location location, const char *message);

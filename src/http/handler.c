@@ -82,12 +82,31 @@ static bool is_method(const h2o_req_t *raw, const char *method)
     return raw->method.len == strlen(method) && memcmp(raw->method.base, method, raw->method.len) == 0;
 }
 
+/* Is it the route's path? Then `ret_part` is what stands in the place of its ":name", or empty. */
+static bool matches(const struct operation *route, struct slice path, struct slice *ret_part)
+{
+    const char *colon = strchr(route->name, ':');
+    if (colon == NULL) {
+        *ret_part = (struct slice){NULL, 0};
+        return slice_equals(path, slice_of(route->name));
+    }
+    size_t head = (size_t)(colon - route->name);
+    struct slice tail = slice_of(colon + strcspn(colon, "/"));
+    if (path.length <= head + tail.length || memcmp(path.data, route->name, head) != 0 ||
+        memcmp(path.data + path.length - tail.length, tail.data, tail.length) != 0) {
+        return false;
+    }
+    *ret_part = (struct slice){path.data + head, path.length - head - tail.length};
+    return memchr(ret_part->data, '/', ret_part->length) == NULL;
+}
+
 /* Every method that some route has for this path; empty when there is no such path. */
 static void list_methods(const struct http_site *site, struct slice path, struct buffer *out)
 {
     for (const struct operation *const *table = site->routes; *table != NULL; table++) {
         for (const struct operation *route = *table; route->name != NULL; route++) {
-            if (slice_equals(path, slice_of(route->name))) {
+            struct slice part;
+            if (matches(route, path, &part)) {
                 buffer_printf(out, "%s%s%s", out->length > 0 ? ", " : "", route->method,
                               strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
             }
@@ -152,13 +171,13 @@ static void answer_otherwise(struct http_request *request)
     buffer_dispose(&methods);
 }
 
-static const struct operation *find_route(const struct http_site *site, const h2o_req_t *raw)
+static const struct operation *find_route(const struct http_site *site, const h2o_req_t *raw, struct slice *ret_part)
 {
     struct slice path = {raw->path_normalized.base, raw->path_normalized.len};
     for (const struct operation *const *table = site->routes; *table != NULL; table++) {
         for (const struct operation *route = *table; route->name != NULL; route++) {
-            if (slice_equals(path, slice_of(route->name)) &&
-                (is_method(raw, route->method) || (is_method(raw, "HEAD") && strcmp(route->method, "GET") == 0))) {
+            if ((is_method(raw, route->method) || (is_method(raw, "HEAD") && strcmp(route->method, "GET") == 0)) &&
+                matches(route, path, ret_part)) {
                 return route;
             }
         }
@@ -200,13 +219,14 @@ static enum rate_rule rate_of(const struct http_request *request, const struct h
 static void serve(struct http_request *request)
 {
     struct http_worker *worker = request->worker;
-    const struct operation *route = find_route(worker->site, request->raw);
+    struct slice part;
+    const struct operation *route = find_route(worker->site, request->raw, &part);
     const struct http_mount *mount = route == NULL ? find_mount(worker->site, request->raw) : NULL;
     if (!is_within_limits(request, rate_of(request, mount))) {
         return;
     }
     if (route != NULL) {
-        http_exchange_run(request, route);
+        http_exchange_run(request, route, part);
     } else if (mount != NULL) {
         mount->handle(request, worker);
     } else {

@@ -149,7 +149,14 @@ static bool is_within_limits(struct exchange *exchange, struct http_request *req
     return false;
 }
 
-static bool read_input(struct exchange *exchange, struct http_request *request)
+/* The name of the part of the path that stands for many, empty for none. */
+static struct slice part_name(const struct operation *operation)
+{
+    const char *colon = strchr(operation->name, ':');
+    return colon != NULL ? (struct slice){colon + 1, strcspn(colon + 1, "/")} : (struct slice){NULL, 0};
+}
+
+static bool read_input(struct exchange *exchange, struct http_request *request, struct slice part)
 {
     const struct operation *operation = exchange->operation;
     struct slice body = http_request_body(request);
@@ -169,6 +176,9 @@ static bool read_input(struct exchange *exchange, struct http_request *request)
         fields_read_query(operation->fields, http_request_query(request), &exchange->input);
     } else {
         fields_read_json(operation->fields, body.length > 0 ? body : SLICE("{}"), &exchange->input);
+    }
+    if (part.length > 0) {
+        fields_read_path(operation->fields, part_name(operation), part, &exchange->input);
     }
     return exchange_check_input(exchange);
 }
@@ -197,7 +207,7 @@ static void watch(struct exchange *exchange, struct http_request *request)
     }
 }
 
-void http_exchange_run(struct http_request *request, const struct operation *operation)
+void http_exchange_run(struct http_request *request, const struct operation *operation, struct slice part)
 {
     struct http_exchange *self = calloc(1, sizeof *self);
     if (self == NULL) {
@@ -214,7 +224,7 @@ void http_exchange_run(struct http_request *request, const struct operation *ope
     fields_init(&exchange->input);
     read_idempotency_key(self);
     if ((operation->is_public || authenticate(exchange, request)) && is_within_limits(exchange, request) &&
-        read_input(exchange, request)) {
+        read_input(exchange, request, part)) {
         operation->handle(exchange);
         watch(exchange, request);
     }

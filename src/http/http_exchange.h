@@ -4,8 +4,9 @@
 
 #include "request.h"
 
-/* Checks the token, reads the input, and calls the route's handler, or answers what is wrong. */
-void http_exchange_run(struct http_request *request, const struct operation *operation);
+/* Checks the token, reads the input, and calls the route's handler, or answers what is wrong. `part` is what stands in
+ * the place of the path's ":name", if it has one. */
+void http_exchange_run(struct http_request *request, const struct operation *operation, struct slice part);
 
 /* The content type of JSON bodies. */
 #define HTTP_EXCHANGE_TYPE "application/json; charset=utf-8"

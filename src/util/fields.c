@@ -313,16 +313,21 @@ static void read_value(struct field_values *values, const struct field *fields, 
     }
 }
 
-/* The row of that name, or -1. */
-static int find_field(const struct field *fields, struct slice name)
+/* The row of that name with these of the flags FIELD_OF_PATH, or -1. */
+static int find_row(const struct field *fields, struct slice name, unsigned of_path)
 {
     for (int i = 0; fields[i].name != NULL; i++) {
         assert(i < FIELDS_MAX);
-        if (slice_equals(slice_of(fields[i].name), name)) {
+        if ((fields[i].flags & FIELD_OF_PATH) == of_path && slice_equals(slice_of(fields[i].name), name)) {
             return i;
         }
     }
     return -1;
+}
+
+static int find_field(const struct field *fields, struct slice name)
+{
+    return find_row(fields, name, 0);
 }
 
 /* Fields that were there with a bad value have their error already: `seen` has a bit for each. */
@@ -739,4 +744,19 @@ bool fields_read_query(const struct field *fields, struct slice query, struct fi
 done:
     free(scratch);
     return fields_status(values) == STATUS_OK;
+}
+
+/* --- paths --- */
+
+void fields_read_path(const struct field *fields, struct slice name, struct slice text, struct field_values *values)
+{
+    int index = find_row(fields, name, FIELD_OF_PATH);
+    bool is_sound = utf8_is_valid(text) && memchr(text.data, '\0', text.length) == NULL;
+    struct token token = {.kind = TOKEN_PARAMETER,
+                          .text = is_sound ? text : SLICE(""),
+                          .raw = text,
+                          .is_sound = is_sound,
+                          .location = FIELD_IN_PATH};
+    assert(index >= 0 && (fields[index].type == FIELD_UUID || fields[index].type == FIELD_INTEGER));
+    read_value(values, fields, (size_t)index, &token);
 }

@@ -63,7 +63,8 @@ function checkRoutes(description) {
     : [path.join('src', layer.name)]);
   for (const source of sources.filter(name => name.endsWith('.c'))) {
     for (const [, method, route] of readFileSync(path.join(tree, source), 'utf8').matchAll(row)) {
-      if (!description.paths[route]?.[method.toLowerCase()]) problems.push(`${method} ${route} of ${source} is not described`);
+      const described = route.replace(/:(\w+)/g, '{$1}');
+      if (!description.paths[described]?.[method.toLowerCase()]) problems.push(`${method} ${route} of ${source} is not described`);
     }
   }
 }

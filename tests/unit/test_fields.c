@@ -492,6 +492,40 @@ static void test_rules_between_fields(void **state)
     fields_dispose(&values);
 }
 
+static const struct field path_table[] = {
+    {.name = "id", .type = FIELD_UUID, .flags = FIELD_OF_PATH},
+    {.name = "note", .type = FIELD_TEXT, .min = 1, .max = 5},
+    {0},
+};
+
+static void test_parts_of_paths(void **state)
+{
+    (void)state;
+    struct field_values values;
+    assert_true(read_copy(path_table, SLICE("{\"note\":\"hi\"}"), &values, fields_read_json));
+    fields_read_path(path_table, SLICE("id"), SLICE("0190A0b0-c0d0-7123-8123-0123456789ab"), &values);
+    assert_int_equal(fields_status(&values), STATUS_OK);
+    assert_true(values.values[0].present && values.values[1].present);
+    assert_int_equal(values.values[0].uuid.bytes[15], 0xab);
+    fields_dispose(&values);
+
+    assert_errors(path_table, SLICE("{\"id\":\"0190a0b0-c0d0-7123-8123-0123456789ab\"}"),
+                  "{\"path\":\"id\",\"location\":\"body\",\"msg\":\"Unknown field\"}", fields_read_json);
+    static const struct {
+        struct slice part;
+        const char *value;
+    } rows[] = {{SLICE("x"), ",\"value\":\"x\""}, {SLICE("\xff"), ""}, {SLICE("a\0b"), ""}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char expected[200];
+        snprintf(expected, sizeof expected, "{\"path\":\"id\",\"location\":\"path\",\"msg\":\"id must be a UUID\"%s}",
+                 rows[i].value);
+        fields_init(&values);
+        fields_read_path(path_table, SLICE("id"), rows[i].part, &values);
+        assert_text(buffer_slice(&values.errors), expected);
+        fields_dispose(&values);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_query),
         cmocka_unit_test(test_wrong_queries),
         cmocka_unit_test(test_rules_between_fields),
+        cmocka_unit_test(test_parts_of_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,7 @@ struct worker {
 struct program {
     struct config config;
     struct token_key *token_key;
+    struct revocations *revocations;
     struct password_pool *passwords;
     struct presence *presence;
     struct rate_buckets *rates; /* NULL: nothing is limited */
@@ -100,6 +101,8 @@ static bool create_shared(struct program *program)
     program->hubs = calloc((size_t)program->count, sizeof(struct hub *));
     program->databases = calloc((size_t)program->count + 2, sizeof(struct db *));
     program->token_key = token_key_create(slice_of(config->jwt_secret));
+    program->revocations = revocations_create();
+    revocations_set_whole(program->revocations);
     program->passwords = password_pool_create(&(struct password_options){
         .memory_kib = (uint32_t)config->argon2_memory_kib,
         .iterations = (uint32_t)config->argon2_iterations,
@@ -116,9 +119,9 @@ static bool create_shared(struct program *program)
                                        .trust_proxy = config->trust_proxy,
                                        .max_body_bytes = (size_t)config->max_body_bytes};
     return program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
-           program->databases != NULL && program->token_key != NULL && program->passwords != NULL &&
-           (program->rates != NULL || config->rate_limit_disabled) && program->presence != NULL &&
-           program->socket_group != NULL && docs_load(config->share_dir);
+           program->databases != NULL && program->token_key != NULL && program->revocations != NULL &&
+           program->passwords != NULL && (program->rates != NULL || config->rate_limit_disabled) &&
+           program->presence != NULL && program->socket_group != NULL && docs_load(config->share_dir);
 }
 
 static void destroy_shared(struct program *program)
@@ -127,6 +130,7 @@ static void destroy_shared(struct program *program)
     sio_group_destroy(program->socket_group);
     presence_destroy(program->presence);
     rate_buckets_destroy(program->rates);
+    revocations_destroy(program->revocations);
     token_key_destroy(program->token_key);
     free(program->databases);
     free(program->hubs);
@@ -253,15 +257,15 @@ static bool create_worker(struct program *program, int index)
     services->cache = redis_options_of(&program->config, &redis) ? cache_create(services->loop, &redis) : NULL;
     services->announcer = announcer_create(services);
     worker->presence = presence_watch(program->presence, services->loop, services->hub, node_on_presence, services);
-    *server_worker =
-        (struct server_worker){.loop = services->loop,
-                               .http = {.site = &program->site,
-                                        .loop = services->loop,
-                                        .tokens = token_cache_create(program->token_key, TOKEN_CACHE_SLOTS),
-                                        .limiter = {program->rates, limits_share, services},
-                                        .context = services},
-                               .on_stop = on_stop,
-                               .count_open = count_sockets};
+    *server_worker = (struct server_worker){
+        .loop = services->loop,
+        .http = {.site = &program->site,
+                 .loop = services->loop,
+                 .tokens = token_cache_create(program->token_key, program->revocations, TOKEN_CACHE_SLOTS),
+                 .limiter = {program->rates, limits_share, services},
+                 .context = services},
+        .on_stop = on_stop,
+        .count_open = count_sockets};
     return services->announcer != NULL && worker->presence != NULL && server_worker->http.tokens != NULL &&
            create_sockets(program, index);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth/revocations.h"
 #include "util/buffer.h"
 #include "util/slice.h"
 #include "util/status.h"
@@ -49,12 +50,18 @@ bool token_verify(const struct token_key *key, struct slice token, int64_t now_s
  * to one thread. */
 struct token_cache;
 
-/* `slots` is rounded up to a power of two; a slot takes 640 bytes. A new token takes the place of an old one.
- * NULL without memory. The key must outlive the cache. */
-struct token_cache *token_cache_create(const struct token_key *key, size_t slots);
+/* `slots` is rounded up to a power of two; a slot takes 648 bytes. A new token takes the place of an old one. No token
+ * of a login in `revocations` is good; NULL: none was ever revoked. NULL without memory. The key and the revocations
+ * must outlive the cache. */
+struct token_cache *token_cache_create(const struct token_key *key, struct revocations *revocations, size_t slots);
 void token_cache_destroy(struct token_cache *cache);
 
-/* As token_verify. */
-bool token_cache_verify(struct token_cache *cache, struct slice token, int64_t now_s, struct token_claims *ret_claims);
+/* STATUS_OK where token_verify would be true and the login was not revoked, STATUS_UNAUTHORIZED where not.
+ * STATUS_UNAVAILABLE: it is good, but it is not known yet which logins were revoked. */
+enum status token_cache_verify(struct token_cache *cache, struct slice token, int64_t now_s,
+                               struct token_claims *ret_claims);
+
+/* Was the login revoked since its token was verified? */
+bool token_cache_has_ended(const struct token_cache *cache, struct uuid login_id);
 
 #endif

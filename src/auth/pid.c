@@ -2,14 +2,15 @@
 
 #include <endian.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <string.h>
 
-/* base64url (RFC 4648 section 5) of: the session's id, the seq (big endian), and the first bytes of a MAC over both and
+#include "base64url.h"
+
+/* The session's id, the seq (big endian), and the first bytes of a MAC over both and
  * the user's id. 42 bytes, so that there is no padding. */
 
 enum { BODY_BYTES = 16 + 8, SEAL_BYTES = 18, SEALED_BYTES = BODY_BYTES + SEAL_BYTES };
-_Static_assert(SEALED_BYTES * 4 / 3 == PID_LENGTH, "without padding");
+_Static_assert(BASE64URL_LENGTH(SEALED_BYTES) == PID_LENGTH, "without padding");
 
 static void seal(const struct token_key *key, struct uuid user_id, const uint8_t body[BODY_BYTES],
                  uint8_t out[TOKEN_MAC_BYTES])
@@ -29,26 +30,7 @@ void pid_make(const struct token_key *key, struct uuid user_id, struct uuid sess
     memcpy(bytes + 16, &seq, sizeof seq);
     seal(key, user_id, bytes, mac);
     memcpy(bytes + BODY_BYTES, mac, SEAL_BYTES);
-    EVP_EncodeBlock((unsigned char *)out, bytes, SEALED_BYTES);
-    for (char *c = out; *c != '\0'; c++) {
-        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
-    }
-}
-
-static bool decode(struct slice text, uint8_t out[SEALED_BYTES])
-{
-    char base64[PID_LENGTH];
-    if (text.length != PID_LENGTH) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof base64; i++) {
-        char c = text.data[i];
-        if (c == '+' || c == '/' || c == '=') {
-            return false;
-        }
-        base64[i] = (char)(c == '-' ? '+' : c == '_' ? '/' : c);
-    }
-    return EVP_DecodeBlock(out, (unsigned char *)base64, sizeof base64) == SEALED_BYTES;
+    base64url_encode(bytes, sizeof bytes, out);
 }
 
 bool pid_parse(const struct token_key *key, struct uuid user_id, struct slice text, struct uuid *ret_session_id,
@@ -56,7 +38,7 @@ bool pid_parse(const struct token_key *key, struct uuid user_id, struct slice te
 {
     uint8_t bytes[SEALED_BYTES], mac[TOKEN_MAC_BYTES];
     uint64_t seq;
-    if (!decode(text, bytes)) {
+    if (!base64url_decode(text, bytes, sizeof bytes)) {
         return false;
     }
     seal(key, user_id, bytes, mac);

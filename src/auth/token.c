@@ -167,18 +167,20 @@ bool token_verify(const struct token_key *key, struct slice token, int64_t now_s
 /* --- the cache --- */
 
 struct token_slot {
-    size_t length; /* 0 for a slot never used */
+    size_t length;    /* 0 for a slot never used */
+    uint64_t version; /* of the revocations, among which its login was not by then; 0: not looked up yet */
     char token[CACHED_TOKEN_MAX_BYTES];
     struct token_claims claims;
 };
 
 struct token_cache {
     const struct token_key *key;
+    struct revocations *revocations;
     size_t mask;
     struct token_slot slots[];
 };
 
-struct token_cache *token_cache_create(const struct token_key *key, size_t slots)
+struct token_cache *token_cache_create(const struct token_key *key, struct revocations *revocations, size_t slots)
 {
     size_t count = 2;
     while (count < slots) {
@@ -187,6 +189,7 @@ struct token_cache *token_cache_create(const struct token_key *key, size_t slots
     struct token_cache *cache = calloc(1, sizeof *cache + count * sizeof cache->slots[0]);
     if (cache != NULL) {
         cache->key = key;
+        cache->revocations = revocations;
         cache->mask = count - 1;
     }
     return cache;
@@ -211,10 +214,10 @@ static struct token_slot *slot_of(struct token_cache *cache, struct slice token,
     return &cache->slots[((tail >> 32) & cache->mask) ^ way];
 }
 
-static const struct token_slot *find(struct token_cache *cache, struct slice token)
+static struct token_slot *find(struct token_cache *cache, struct slice token)
 {
     for (size_t way = 0; way < 2; way++) {
-        const struct token_slot *slot = slot_of(cache, token, way);
+        struct token_slot *slot = slot_of(cache, token, way);
         if (slot->length == token.length && CRYPTO_memcmp(slot->token, token.data, token.length) == 0) {
             return slot;
         }
@@ -222,26 +225,64 @@ static const struct token_slot *find(struct token_cache *cache, struct slice tok
     return NULL;
 }
 
-bool token_cache_verify(struct token_cache *cache, struct slice token, int64_t now_s, struct token_claims *ret_claims)
+/* NULL when it is not good. */
+static struct token_slot *insert(struct token_cache *cache, struct slice token, int64_t now_s)
 {
-    if (token.length <= sizeof(uint64_t) || token.length > CACHED_TOKEN_MAX_BYTES) {
-        return token_verify(cache->key, token, now_s, ret_claims);
-    }
-    const struct token_slot *found = find(cache, token);
-    if (found != NULL) {
-        if (is_alive(&found->claims, now_s)) {
-            *ret_claims = found->claims;
-            return true;
-        }
-        return false;
-    }
-    if (!token_verify(cache->key, token, now_s, ret_claims)) {
-        return false;
+    struct token_claims claims;
+    if (!token_verify(cache->key, token, now_s, &claims)) {
+        return NULL;
     }
     struct token_slot *slot = slot_of(cache, token, 0);
     *slot_of(cache, token, 1) = *slot;
     slot->length = token.length;
+    slot->version = 0;
     memcpy(slot->token, token.data, token.length);
-    slot->claims = *ret_claims;
-    return true;
+    slot->claims = claims;
+    return slot;
+}
+
+bool token_cache_has_ended(const struct token_cache *cache, struct uuid login_id)
+{
+    return cache->revocations != NULL && revocations_hold(cache->revocations, login_id);
+}
+
+/* `version` is what the login was last looked up in. */
+static enum status check_login(const struct token_cache *cache, struct uuid login_id, uint64_t *version)
+{
+    struct revocations *revocations = cache->revocations;
+    if (revocations == NULL) {
+        return STATUS_OK;
+    }
+    uint64_t now = revocations_version(revocations);
+    if (*version != now) {
+        if (revocations_hold(revocations, login_id)) {
+            return STATUS_UNAUTHORIZED;
+        }
+        *version = now;
+    }
+    return revocations_are_whole(revocations) ? STATUS_OK : STATUS_UNAVAILABLE;
+}
+
+enum status token_cache_verify(struct token_cache *cache, struct slice token, int64_t now_s,
+                               struct token_claims *ret_claims)
+{
+    struct token_claims claims;
+    uint64_t version = 0;
+    enum status status;
+    if (token.length <= sizeof(uint64_t) || token.length > CACHED_TOKEN_MAX_BYTES) {
+        status = token_verify(cache->key, token, now_s, &claims) ? check_login(cache, claims.login_id, &version)
+                                                                 : STATUS_UNAUTHORIZED;
+    } else {
+        struct token_slot *slot = find(cache, token);
+        slot = slot != NULL ? slot : insert(cache, token, now_s);
+        if (slot == NULL || !is_alive(&slot->claims, now_s)) {
+            return STATUS_UNAUTHORIZED;
+        }
+        claims = slot->claims;
+        status = check_login(cache, claims.login_id, &slot->version);
+    }
+    if (status == STATUS_OK) {
+        *ret_claims = claims;
+    }
+    return status;
 }

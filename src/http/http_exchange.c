@@ -127,8 +127,9 @@ static bool authenticate(struct exchange *exchange, struct http_request *request
         exchange_fail_because(exchange, STATUS_UNAUTHORIZED, "No token provided");
         return false;
     }
-    if (!token_cache_verify(request->worker->tokens, token, time(NULL), &exchange->actor)) {
-        exchange_fail(exchange, STATUS_UNAUTHORIZED);
+    enum status status = token_cache_verify(request->worker->tokens, token, time(NULL), &exchange->actor);
+    if (status != STATUS_OK) {
+        exchange_fail(exchange, status);
         return false;
     }
     request->has_user = true;

@@ -4,14 +4,20 @@
 #include <time.h>
 
 #include "util/fields.h"
-#include "util/status.h"
 
 static const struct field QUERY_FIELDS[] = {{.name = "token", .type = FIELD_TEXT, .min = 1, .max = TOKEN_MAX_BYTES},
                                             {0}};
 
 static enum admission verify(struct token_cache *tokens, struct slice token, struct token_claims *ret_claims)
 {
-    return token_cache_verify(tokens, token, time(NULL), ret_claims) ? ADMISSION_GRANTED : ADMISSION_BAD_TOKEN;
+    switch (token_cache_verify(tokens, token, time(NULL), ret_claims)) {
+    case STATUS_OK:
+        return ADMISSION_GRANTED;
+    case STATUS_UNAVAILABLE:
+        return ADMISSION_UNAVAILABLE;
+    default:
+        return ADMISSION_BAD_TOKEN;
+    }
 }
 
 enum admission admission_check(struct token_cache *tokens, const struct admission_papers *papers,
@@ -35,7 +41,12 @@ enum admission admission_check(struct token_cache *tokens, const struct admissio
     return ADMISSION_NO_TOKEN;
 }
 
+enum status admission_status(enum admission admission)
+{
+    return admission == ADMISSION_UNAVAILABLE ? STATUS_UNAVAILABLE : STATUS_UNAUTHORIZED;
+}
+
 const char *admission_message(enum admission admission)
 {
-    return admission == ADMISSION_NO_TOKEN ? "No token provided" : status_message(STATUS_UNAUTHORIZED);
+    return admission == ADMISSION_NO_TOKEN ? "No token provided" : status_message(admission_status(admission));
 }

@@ -4,6 +4,7 @@
 
 #include "auth/token.h"
 #include "util/slice.h"
+#include "util/status.h"
 
 /* The first that is not empty counts. */
 struct admission_papers {
@@ -16,12 +17,14 @@ enum admission {
     ADMISSION_GRANTED,
     ADMISSION_NO_TOKEN,
     ADMISSION_BAD_TOKEN,
+    ADMISSION_UNAVAILABLE, /* it cannot be told now: who asks may come again */
 };
 
 enum admission admission_check(struct token_cache *tokens, const struct admission_papers *papers,
                                struct token_claims *ret_claims);
 
-/* Why not, for people; static. */
+/* Why not; the message is for people, and static. */
+enum status admission_status(enum admission admission);
 const char *admission_message(enum admission admission);
 
 #endif

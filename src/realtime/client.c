@@ -50,14 +50,15 @@ static struct presented read_auth(struct slice auth)
     return presented;
 }
 
-/* False with a reason when nobody speaks for this socket. */
+/* False when nobody speaks for this socket; without a reason it may come again. */
 static bool authenticate(const struct client_worker *worker, const struct sio_handshake *handshake,
                          struct slice auth_token, struct token_claims *ret_claims, const char **ret_reason)
 {
     struct admission_papers papers = {auth_token, handshake->query, handshake->authorization};
     enum admission admission = admission_check(worker->tokens, &papers, ret_claims);
-    *ret_reason = admission == ADMISSION_NO_TOKEN ? "Authentication error: No token provided"
-                                                  : "Authentication error: Invalid token";
+    *ret_reason = admission == ADMISSION_NO_TOKEN    ? "Authentication error: No token provided"
+                  : admission == ADMISSION_BAD_TOKEN ? "Authentication error: Invalid token"
+                                                     : NULL;
     return admission == ADMISSION_GRANTED;
 }
 

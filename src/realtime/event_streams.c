@@ -281,7 +281,7 @@ void event_streams_handle(struct event_streams *streams, struct http_request *re
                                       .authorization = http_request_header(request, "authorization")};
     enum admission admission = admission_check(streams->options.worker->tokens, &papers, &claims);
     if (admission != ADMISSION_GRANTED) {
-        http_request_refuse(request, STATUS_UNAUTHORIZED, admission_message(admission));
+        http_request_refuse(request, admission_status(admission), admission_message(admission));
         return;
     }
     struct field_values query;

@@ -201,7 +201,8 @@ static void enter(struct plain_socket *socket, enum admission admission)
     if (admission == ADMISSION_GRANTED) {
         open_session(socket);
     } else {
-        close_socket(socket, WS_CLOSE_UNAUTHORIZED, admission_message(admission));
+        bool is_refused = admission_status(admission) == STATUS_UNAUTHORIZED;
+        close_socket(socket, is_refused ? WS_CLOSE_UNAUTHORIZED : WS_CLOSE_TRY_AGAIN, admission_message(admission));
     }
 }
 

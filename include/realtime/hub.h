@@ -63,10 +63,15 @@ void hub_receive(struct hub *hub, const struct hub_event *event);
 /* Nobody knows what was missed: every session on all workers looks at its log. On the first hub's thread. */
 void hub_catch_up(struct hub *hub);
 
+/* The user's login was revoked: all its sessions on all workers end. On `hub`'s thread. */
+void hub_end_login(struct hub *hub, struct uuid user_id, struct uuid login_id);
+
 /* --- for sessions --- */
 
 bool hub_join(struct hub *hub, struct session *session);
 void hub_leave(struct session *session);
+/* It ends when its token expires, which may have changed. */
+void hub_expect_expiry(struct hub *hub, const struct session *session);
 const struct token_key *hub_token_key(const struct hub *hub);
 void hub_submit(struct hub *hub, struct db_call *call);
 bool hub_has_database(const struct hub *hub);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "auth/pid.h"
+#include "auth/token.h"
 #include "util/slice.h"
 #include "util/status.h"
 #include "util/uuid.h"
@@ -39,6 +40,9 @@ struct session_transport {
     void (*send)(struct session *session, struct rendering *rendering, enum session_sending sending);
     /* Is anything queued? If so, session_on_drain must be called when it has left. */
     bool (*wait_for_drain)(struct session *session);
+    /* The token by which it came has expired, or its login was revoked: tells the client so, and leaves at the end of
+     * the turn, never inside. Only when it is open; may come again until it has left. */
+    void (*end)(struct session *session);
 };
 
 enum session_state {
@@ -48,11 +52,14 @@ enum session_state {
     SESSION_DRAINING /* the reader takes in a page */
 };
 
-/* Embedded in its transport's own struct, zeroed; `transport` and `user_id` are set by the caller. */
+/* Embedded in its transport's own struct, zeroed; `transport` is set by the caller, who also calls
+ * session_set_token. */
 struct session {
     const struct session_transport *transport;
     struct uuid user_id;
     struct uuid id; /* nil until it is open; kept when it resumes */
+    struct uuid login_id;
+    int64_t expires_at_s; /* since 1970; 0: never */
     /* private */
     struct hub *hub; /* NULL when it has left */
     struct hub_user *user;
@@ -63,6 +70,7 @@ struct session {
     uint8_t state;
     bool was_told;  /* of something since it asked for a page */
     bool must_look; /* there may be more than it was told of */
+    bool is_over;   /* it was to end before it was open */
 };
 
 /* How a client wants to come back; all of it is what the client says, and nothing is believed. */
@@ -70,6 +78,9 @@ struct session_resume {
     struct slice pid;    /* empty for none */
     struct slice offset; /* decimal; empty for none */
 };
+
+/* The token by which it lives: before it is opened, and when its client presents a fresh one of the same user. */
+void session_set_token(struct session *session, const struct token_claims *claims);
 
 /* Is it a place in a log: 0, 1, 2… in decimal? */
 bool session_parse_offset(struct slice text, int64_t *ret_seq);
@@ -94,5 +105,7 @@ void session_look(struct session *session);
 /* After hub_retry_later: reads what it could not read. */
 void session_retry(struct session *session);
 void session_on_ephemeral(struct session *session, struct rendering *rendering);
+/* Its time is over, or its login. It does not leave inside. */
+void session_end(struct session *session);
 
 #endif

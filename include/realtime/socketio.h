@@ -139,6 +139,10 @@ void sio_frame_unref(struct sio_frame *frame);
  * client comes back after the latter alone. on_disconnect follows at the end of the turn. */
 void sio_disconnect(struct sio_socket *socket, bool close_session);
 
+/* Sends a DISCONNECT, by which a stock client knows that it is to stay away, and soon closes the whole session, unless
+ * it is in another namespace or has joined again by then. */
+void sio_expel(struct sio_socket *socket);
+
 /* Bytes that wait in the session's queue. */
 size_t sio_queued_bytes(const struct sio_socket *socket);
 /* Asks for on_drain, once, when all that is queued has left; something must be queued. For senders that pace

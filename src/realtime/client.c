@@ -14,6 +14,8 @@
 
 enum { AUTH_MAX_BYTES = 2 * TOKEN_MAX_BYTES };
 
+static const char BAD_TOKEN[] = "Authentication error: Invalid token";
+
 /* One device. It goes when its socket has gone; what is under way for it outlives it. */
 struct client {
     struct session session;
@@ -57,7 +59,7 @@ static bool authenticate(const struct client_worker *worker, const struct sio_ha
     struct admission_papers papers = {auth_token, handshake->query, handshake->authorization};
     enum admission admission = admission_check(worker->tokens, &papers, ret_claims);
     *ret_reason = admission == ADMISSION_NO_TOKEN    ? "Authentication error: No token provided"
-                  : admission == ADMISSION_BAD_TOKEN ? "Authentication error: Invalid token"
+                  : admission == ADMISSION_BAD_TOKEN ? BAD_TOKEN
                                                      : NULL;
     return admission == ADMISSION_GRANTED;
 }
@@ -77,7 +79,8 @@ static void on_open(struct session *session, const struct session_opening *openi
         if (opening->status == STATUS_UNAVAILABLE) {
             sio_turn_away(client->socket);
         } else {
-            refuse_socket(client->socket, status_message(opening->status));
+            refuse_socket(client->socket,
+                          opening->status == STATUS_UNAUTHORIZED ? BAD_TOKEN : status_message(opening->status));
         }
         free(client);
         return;
@@ -108,7 +111,12 @@ static bool wait_for_drain(struct session *session)
     return true;
 }
 
-static const struct session_transport SOCKETIO_TRANSPORT = {on_open, send_event, wait_for_drain};
+static void end(struct session *session)
+{
+    sio_expel(((struct client *)session)->socket);
+}
+
+static const struct session_transport SOCKETIO_TRANSPORT = {on_open, send_event, wait_for_drain, end};
 
 static void on_drain(struct sio_socket *socket)
 {
@@ -175,7 +183,7 @@ static void on_connect(struct sio_socket *socket, const struct sio_handshake *ha
         client->sender.session = &client->session;
         client->sender.address = address_key(handshake->address);
         client->session.transport = &SOCKETIO_TRANSPORT;
-        client->session.user_id = client->sender.claims.user_id;
+        session_set_token(&client->session, &client->sender.claims);
         sio_socket_set_data(socket, client);
         reason = NULL;
         good = session_open(&client->session, worker->hub,

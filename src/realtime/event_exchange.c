@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "util/json.h"
 #include "util/metrics.h"
@@ -126,10 +127,39 @@ void event_sender_leave(struct event_sender *sender)
     sender->exchanges = NULL;
 }
 
+/* --- auth-refresh: a socket lives on by a fresh token --- */
+
+static const struct field REFRESH_FIELDS[] = {
+    {.name = "token", .type = FIELD_TEXT, .min = 1, .max = TOKEN_MAX_BYTES, .flags = FIELD_REQUIRED | FIELD_SECRET},
+    {0},
+};
+
+static void handle_refresh(struct exchange *exchange)
+{
+    struct event_sender *sender = exchange->peer; /* it is here: this is the turn in which it sent the event */
+    struct token_claims claims;
+    enum status status =
+        token_cache_verify(sender->worker->tokens, exchange->input.values[0].text, time(NULL), &claims);
+    if (status != STATUS_OK) {
+        exchange_fail(exchange, status);
+    } else if (!uuid_equals(claims.user_id, sender->claims.user_id)) {
+        exchange_fail_because(exchange, STATUS_FORBIDDEN, "The token is another user's");
+    } else {
+        sender->claims = claims;
+        session_set_token(sender->session, &claims);
+        exchange_reply(exchange, STATUS_OK, NULL, SLICE("{}"));
+    }
+}
+
+static const struct operation REFRESH = {NULL, "auth-refresh", .fields = REFRESH_FIELDS, .handle = handle_refresh};
+
 /* --- events --- */
 
 static const struct operation *find_event(const struct client_worker *worker, struct slice name)
 {
+    if (slice_equals(name, slice_of(REFRESH.name))) {
+        return &REFRESH;
+    }
     for (const struct operation *const *table = worker->events; *table != NULL; table++) {
         for (const struct operation *event = *table; event->name != NULL; event++) {
             if (slice_equals(name, slice_of(event->name))) {

@@ -26,14 +26,15 @@ struct event_answers {
 struct event_sender {
     const struct event_answers *answers;
     const struct client_worker *worker;
-    const struct session *session; /* whose own the actions are */
+    struct session *session; /* whose own the actions are, and whose token auth-refresh renews */
     struct token_claims claims;
     struct rate_key address;          /* by which the client's address is counted */
     int refusals;                     /* in a row, as it sent too often; private */
     struct event_exchange *exchanges; /* under way; private */
 };
 
-/* Looks the event up, and lets it be handled. `data` is its one argument, JSON in UTF-8; the answer may come inside. */
+/* Looks the event up, and lets it be handled: the events of the worker's tables, and `auth-refresh`, which every
+ * transport has. `data` is its one argument, JSON in UTF-8; the answer may come inside. */
 void event_exchange_start(struct event_sender *sender, struct slice event, struct slice data,
                           const struct event_ack *ack);
 

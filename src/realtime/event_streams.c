@@ -208,7 +208,14 @@ static bool wait_for_drain(struct session *session)
     return ((struct event_stream *)session)->queue.count > 0;
 }
 
-static const struct session_transport SSE_TRANSPORT = {on_open, send_event, wait_for_drain};
+static void end(struct session *session)
+{
+    struct event_stream *stream = (struct event_stream *)session;
+    stream->is_ending = true;
+    loop_defer(stream->streams->options.loop, &stream->work);
+}
+
+static const struct session_transport SSE_TRANSPORT = {on_open, send_event, wait_for_drain, end};
 
 /* --- requests --- */
 
@@ -245,7 +252,7 @@ static bool read_offset(struct http_request *request, struct field_values *query
     return true;
 }
 
-static void open_stream(struct event_streams *streams, struct http_request *request, struct uuid user_id,
+static void open_stream(struct event_streams *streams, struct http_request *request, const struct token_claims *claims,
                         struct slice offset)
 {
     struct event_stream *stream = calloc(1, sizeof *stream);
@@ -254,7 +261,7 @@ static void open_stream(struct event_streams *streams, struct http_request *requ
         return;
     }
     stream->session.transport = &SSE_TRANSPORT;
-    stream->session.user_id = user_id;
+    session_set_token(&stream->session, claims);
     stream->streams = streams;
     stream->request = http_request_ref(request);
     stream->work.run = on_work;
@@ -288,7 +295,7 @@ void event_streams_handle(struct event_streams *streams, struct http_request *re
     struct slice offset;
     fields_init(&query);
     if (read_offset(request, &query, &offset)) {
-        open_stream(streams, request, claims.user_id, offset);
+        open_stream(streams, request, &claims, offset);
     }
     fields_dispose(&query);
 }

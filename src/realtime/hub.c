@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "realtime/bus.h"
 #include "realtime/rendering.h"
@@ -15,7 +16,7 @@
  * all of them. Letters go out at once, so that no answer overtakes the event that it follows. The first worker, where
  * each letter comes by, hands it to the bus. */
 
-enum { RETRY_MS = 1000 };
+enum { RETRY_MS = 1000, EXPIRY_LOOK_MS = 60 * 1000 };
 
 struct hub_user {
     struct uuid id;
@@ -47,9 +48,12 @@ struct hub {
     hub_on_user on_user;
     void *on_user_data;
     struct timer retry;
+    struct timer expiry;
+    int64_t next_expiry_s; /* no session's token expires earlier; 0: none expires */
 };
 
 static void on_retry(struct timer *timer);
+static void on_expiry(struct timer *timer);
 
 struct hub *hub_create(const struct hub_options *options)
 {
@@ -57,6 +61,7 @@ struct hub *hub_create(const struct hub_options *options)
     if (hub != NULL) {
         hub->options = *options;
         hub->retry.on_fire = on_retry;
+        hub->expiry.on_fire = on_expiry;
     }
     return hub;
 }
@@ -106,6 +111,7 @@ bool hub_join(struct hub *hub, struct session *session)
     user->sessions = session;
     hub->session_count++;
     metrics_add(METRIC_SESSIONS, 1);
+    hub_expect_expiry(hub, session);
     if (is_first && hub->on_user != NULL) {
         hub->on_user(hub->on_user_data, user->id, true);
     }
@@ -204,6 +210,92 @@ void hub_catch_up(struct hub *hub)
         if (look != NULL) {
             *look = (struct look){.task.run = on_look, .hub = hub->options.hubs[i]};
             loop_post(hub->options.hubs[i]->options.loop, &look->task);
+        }
+    }
+}
+
+/* --- the ends of tokens and logins --- */
+
+/* The wall clock may be set: what is far off is looked at again. */
+static void wait_for_expiry(struct hub *hub)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t wait_ms = (hub->next_expiry_s - now.tv_sec) * 1000 - now.tv_nsec / 1000000;
+    wait_ms = wait_ms < 0 ? 0 : wait_ms;
+    loop_timer_start(hub->options.loop, &hub->expiry, wait_ms < EXPIRY_LOOK_MS ? (uint64_t)wait_ms : EXPIRY_LOOK_MS);
+}
+
+void hub_expect_expiry(struct hub *hub, const struct session *session)
+{
+    int64_t at_s = session->expires_at_s;
+    if (at_s != 0 && (hub->next_expiry_s == 0 || at_s < hub->next_expiry_s)) {
+        hub->next_expiry_s = at_s;
+        wait_for_expiry(hub);
+    }
+}
+
+/* One timer for all: a session would need more memory for one of its own than for all else that is said here. Times are
+ * whole seconds, so that this happens once a second at most. */
+static void end_expired(struct hub *hub, int64_t now_s)
+{
+    size_t cursor = 0;
+    int64_t next_s = 0;
+    for (struct hub_user *user; (user = uuid_map_next(&hub->users, &cursor)) != NULL;) {
+        for (struct session *session = user->sessions; session != NULL; session = session->next) {
+            if (session->expires_at_s != 0 && session->expires_at_s <= now_s) {
+                session_end(session);
+            } else if (session->expires_at_s != 0 && (next_s == 0 || session->expires_at_s < next_s)) {
+                next_s = session->expires_at_s;
+            }
+        }
+    }
+    hub->next_expiry_s = next_s;
+}
+
+static void on_expiry(struct timer *timer)
+{
+    struct hub *hub = (struct hub *)((char *)timer - offsetof(struct hub, expiry));
+    int64_t now_s = time(NULL);
+    if (hub->next_expiry_s <= now_s) {
+        end_expired(hub, now_s);
+    }
+    if (hub->next_expiry_s != 0) {
+        wait_for_expiry(hub);
+    }
+}
+
+struct verdict {
+    struct loop_task task;
+    struct hub *hub;
+    struct uuid user_id, login_id;
+};
+
+static void end_login(struct hub *hub, struct uuid user_id, struct uuid login_id)
+{
+    struct hub_user *user = uuid_map_get(&hub->users, user_id);
+    for (struct session *session = user != NULL ? user->sessions : NULL; session != NULL; session = session->next) {
+        if (uuid_equals(session->login_id, login_id)) {
+            session_end(session);
+        }
+    }
+}
+
+static void on_verdict(struct loop_task *task)
+{
+    struct verdict *verdict = (struct verdict *)task;
+    end_login(verdict->hub, verdict->user_id, verdict->login_id);
+    free(verdict);
+}
+
+void hub_end_login(struct hub *hub, struct uuid user_id, struct uuid login_id)
+{
+    end_login(hub, user_id, login_id);
+    for (int i = 0; i < hub->options.count; i++) {
+        struct verdict *verdict = i != hub->options.index ? malloc(sizeof *verdict) : NULL;
+        if (verdict != NULL) {
+            *verdict = (struct verdict){{.run = on_verdict}, hub->options.hubs[i], user_id, login_id};
+            loop_post(hub->options.hubs[i]->options.loop, &verdict->task);
         }
     }
 }

@@ -19,8 +19,14 @@
 
 enum { OFFSET_MAX_LENGTH = 64, OFFSET_KEPT_BYTES = 24, ACK_ID_MAX_BYTES = 128, FRAME_MAX_BYTES = 1 << 20 };
 
-static const char TOO_MANY[] = "Too many events, please send less often";
-static const char TOO_SLOW[] = "Events were not read in time; resume from the last offset";
+/* Why a socket is closed, later. */
+struct doom {
+    enum ws_close_code code;
+    const char *reason;
+};
+static const struct doom TOO_MANY = {WS_CLOSE_POLICY, "Too many events, please send less often"};
+static const struct doom TOO_SLOW = {WS_CLOSE_TRY_AGAIN, "Events were not read in time; resume from the last offset"};
+static const struct doom OVER = {WS_CLOSE_UNAUTHORIZED, "Invalid token"};
 
 enum plain_state { PLAIN_WAITING, PLAIN_OPENING, PLAIN_OPEN };
 
@@ -40,11 +46,11 @@ struct plain_socket {
     struct plain_sockets *sockets;
     struct ws_connection *connection;
     struct timer timer;        /* the token's deadline, then the next ping or the pong's deadline */
-    struct loop_deferred work; /* closes one that reads too slowly */
+    struct loop_deferred work; /* closes one that is doomed */
     uint8_t state;
     uint8_t admission;
     bool awaits_pong;
-    const char *doom;               /* why it is to be closed; NULL: it is not */
+    const struct doom *doom;        /* why it is to be closed; NULL: it is not */
     char offset[OFFSET_KEPT_BYTES]; /* from which it wants to resume; longer ones are none */
 };
 
@@ -81,13 +87,13 @@ static void on_end(void *data, enum ws_end end)
 static void on_work(struct loop_deferred *work)
 {
     struct plain_socket *socket = (struct plain_socket *)((char *)work - offsetof(struct plain_socket, work));
-    close_socket(socket, socket->doom == TOO_SLOW ? WS_CLOSE_TRY_AGAIN : WS_CLOSE_POLICY, socket->doom);
+    close_socket(socket, socket->doom->code, socket->doom->reason);
 }
 
 /* --- sending --- */
 
 /* Never closes inside: who sends may still need the socket. */
-static void doom(struct plain_socket *socket, const char *reason)
+static void doom(struct plain_socket *socket, const struct doom *reason)
 {
     if (socket->doom == NULL) {
         socket->doom = reason;
@@ -103,7 +109,7 @@ static void send_frame(struct plain_socket *socket, struct sio_frame *frame, enu
     bool good =
         frame != NULL ? ws_connection_send(socket->connection, frame, sending) : sending == SIO_SENDING_EPHEMERAL;
     if (!good) {
-        doom(socket, TOO_SLOW);
+        doom(socket, &TOO_SLOW);
     }
 }
 
@@ -128,7 +134,7 @@ static void tell_failure(struct event_sender *sender, struct slice json)
 
 static void close_sender(struct event_sender *sender)
 {
-    doom(socket_of(sender), TOO_MANY);
+    doom(socket_of(sender), &TOO_MANY);
 }
 
 static const struct event_answers ANSWERS = {send_ack, tell_failure, close_sender};
@@ -175,7 +181,12 @@ static bool wait_for_drain(struct session *session)
     return ws_connection_queued_bytes(((struct plain_socket *)session)->connection) > 0;
 }
 
-static const struct session_transport PLAIN_TRANSPORT = {on_open, send_event, wait_for_drain};
+static void end(struct session *session)
+{
+    doom((struct plain_socket *)session, &OVER);
+}
+
+static const struct session_transport PLAIN_TRANSPORT = {on_open, send_event, wait_for_drain, end};
 
 static void on_drain(void *data)
 {
@@ -188,7 +199,7 @@ static void open_session(struct plain_socket *socket)
 {
     struct session_resume resume = {.offset = slice_of(socket->offset)};
     socket->state = PLAIN_OPENING;
-    socket->session.user_id = socket->sender.claims.user_id;
+    session_set_token(&socket->session, &socket->sender.claims);
     loop_timer_stop(socket->sockets->options.loop, &socket->timer);
     ws_connection_pause(socket->connection);
     if (!session_open(&socket->session, socket->sockets->options.worker->hub, &resume)) {
@@ -196,8 +207,13 @@ static void open_session(struct plain_socket *socket)
     }
 }
 
+/* The token may have come a while ago, before the 101 had left. */
 static void enter(struct plain_socket *socket, enum admission admission)
 {
+    if (admission == ADMISSION_GRANTED &&
+        token_cache_has_ended(socket->sockets->options.worker->tokens, socket->sender.claims.login_id)) {
+        admission = ADMISSION_BAD_TOKEN;
+    }
     if (admission == ADMISSION_GRANTED) {
         open_session(socket);
     } else {

@@ -90,7 +90,7 @@ static void on_position(struct db_call *call, enum status status, const struct d
         return;
     }
     struct session_opening opening = {.status = status == STATUS_OK ? STATUS_UNAUTHORIZED : status};
-    if (status == STATUS_OK && db_rows_count(rows) == 1) {
+    if (status == STATUS_OK && db_rows_count(rows) == 1 && !session->is_over) {
         struct event_log_position position = event_log_decode_position(rows);
         opening = decide(read, &position);
         session->sent_seq = opening.seq;
@@ -104,6 +104,16 @@ static void on_position(struct db_call *call, enum status status, const struct d
         }
     }
     free(read);
+}
+
+void session_set_token(struct session *session, const struct token_claims *claims)
+{
+    session->user_id = claims->user_id;
+    session->login_id = claims->login_id;
+    session->expires_at_s = claims->expires_at;
+    if (session->hub != NULL) {
+        hub_expect_expiry(session->hub, session);
+    }
 }
 
 bool session_open(struct session *session, struct hub *hub, const struct session_resume *resume)
@@ -263,5 +273,14 @@ void session_on_ephemeral(struct session *session, struct rendering *rendering)
 {
     if (session->state != SESSION_OPENING) {
         session->transport->send(session, rendering, SESSION_SENDING_EPHEMERAL);
+    }
+}
+
+void session_end(struct session *session)
+{
+    if (session->state == SESSION_OPENING) {
+        session->is_over = true;
+    } else {
+        session->transport->end(session);
     }
 }

@@ -11,7 +11,9 @@
  * stays in memory until the turn is over; one whose on_connect is not answered yet stays until it is, also when its
  * session has closed meanwhile. */
 
-enum { REPLY_MAX_BYTES = 1 << 20 };
+/* A stock client that gets a DISCONNECT and the end of its session in one poll sees the end alone, and comes back: so
+ * it gets some time to leave by itself. */
+enum { REPLY_MAX_BYTES = 1 << 20, EXPELLED_LINGER_MS = 1000 };
 
 enum socket_state {
     SOCKET_PENDING,   /* on_connect was called */
@@ -304,6 +306,15 @@ void sio_disconnect(struct sio_socket *socket, bool close_session)
     socket->state = SOCKET_LEAVING;
     send_packet(socket, (struct sio_packet_parts){.type = SIO_DISCONNECT, .ack_id = -1});
     eio_session_defer(&socket->session->engine);
+}
+
+void sio_expel(struct sio_socket *socket)
+{
+    if (socket->state == SOCKET_CONNECTED) {
+        sio_disconnect(socket, false);
+        loop_timer_start(eio_server_loop(socket->session->engine.server), &socket->session->connect_timeout,
+                         EXPELLED_LINGER_MS);
+    }
 }
 
 /* --- packets --- */

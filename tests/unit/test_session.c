@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "realtime/event_log.h"
 #include "realtime/hub.h"
@@ -34,7 +35,7 @@ static struct device {
     struct session session; /* first */
     struct session_opening opening;
     int64_t seqs[2 * EVENTS];
-    int count, ephemeral;
+    int count, ephemeral, ended;
     bool is_open, drains_slowly, wants_drain;
 } device;
 static bool (*step)(void); /* false when the test is over */
@@ -89,7 +90,12 @@ static bool wait_for_drain(struct session *session)
     return self->drains_slowly;
 }
 
-static const struct session_transport TRANSPORT = {on_open, on_send, wait_for_drain};
+static void on_end(struct session *session)
+{
+    ((struct device *)session)->ended++;
+}
+
+static const struct session_transport TRANSPORT = {on_open, on_send, wait_for_drain, on_end};
 
 static void on_tick(struct timer *timer)
 {
@@ -440,6 +446,86 @@ static void test_ephemeral(void **state)
     assert_int_equal(device.count, 0);
 }
 
+/* --- the end of its token, and of its login --- */
+
+static const struct uuid LOGIN = {{1}}, OTHER_LOGIN = {{2}};
+
+static void set_token(struct uuid login_id, int64_t expires_at_s)
+{
+    session_set_token(&device.session,
+                      &(struct token_claims){.user_id = user_id, .login_id = login_id, .expires_at = expires_at_s});
+}
+
+static bool expiry_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+        set_token(LOGIN, time(NULL) + 3600);
+        phase = 1;
+    } else if (phase == 1 && device.is_open) {
+        set_token(LOGIN, time(NULL)); /* it is over from this second on */
+        phase = 2;
+    }
+    return device.ended == 0;
+}
+
+static void test_expiry(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(expiry_step);
+    assert_int_equal(phase, 2);
+    assert_int_equal(device.opening.status, STATUS_OK);
+}
+
+/* While it is opened, its end waits for that, and it is refused. */
+static bool refusal_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+        set_token(LOGIN, 0);
+        hub_end_login(hubs[0], user_id, LOGIN);
+        phase = 1;
+    }
+    return !device.is_open;
+}
+
+static void test_end_before_it_is_open(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(refusal_step);
+    assert_int_equal(device.opening.status, STATUS_UNAUTHORIZED);
+    assert_int_equal(device.ended, 0);
+}
+
+static bool end_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+        set_token(LOGIN, 0);
+        phase = 1;
+    } else if (phase == 1 && device.is_open) {
+        hub_end_login(hubs[0], user_id, OTHER_LOGIN);
+        hub_end_login(hubs[0], OTHER_LOGIN, LOGIN); /* somebody else's */
+        assert_int_equal(device.ended, 0);
+        set_token(OTHER_LOGIN, 0);
+        hub_end_login(hubs[0], user_id, LOGIN);
+        assert_int_equal(device.ended, 0);
+        hub_end_login(hubs[0], user_id, OTHER_LOGIN);
+        phase = 2;
+    }
+    return phase < 2;
+}
+
+static void test_end_of_a_login(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(end_step);
+    assert_int_equal(device.ended, 1);
+}
+
 static void test_offsets(void **state)
 {
     (void)state;
@@ -469,6 +555,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_look_while_it_opens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ephemeral, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_expiry, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_end_before_it_is_open, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_end_of_a_login, set_up, tear_down),
     };
     log_configure(LOG_WARN, LOG_JSON);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "service/announce.h"
 #include "service/calls.h"
 #include "service/limits.h"
+#include "service/logins.h"
 #include "service/node.h"
 #include "service/pruning.h"
 #include "util/log.h"
@@ -49,6 +50,7 @@ struct program {
     struct node *node;
     struct call_supervisor *call_supervisor;
     struct pruning *pruning;
+    struct login_watch *login_watch;
     struct http_site site;
     struct server *server;
     struct worker *workers;
@@ -102,7 +104,6 @@ static bool create_shared(struct program *program)
     program->databases = calloc((size_t)program->count + 2, sizeof(struct db *));
     program->token_key = token_key_create(slice_of(config->jwt_secret));
     program->revocations = revocations_create();
-    revocations_set_whole(program->revocations);
     program->passwords = password_pool_create(&(struct password_options){
         .memory_kib = (uint32_t)config->argon2_memory_kib,
         .iterations = (uint32_t)config->argon2_iterations,
@@ -232,6 +233,7 @@ static bool create_worker(struct program *program, int index)
                                   .passwords = program->passwords,
                                   .rates = program->rates,
                                   .token_key = program->token_key,
+                                  .revocations = program->revocations,
                                   .config = &program->config};
     if (services->loop == NULL) {
         return false;
@@ -279,7 +281,8 @@ static bool create_workers(struct program *program)
     }
     program->call_supervisor = calls_supervise(&program->workers[0].services);
     program->pruning = pruning_start(&program->workers[0].services);
-    return program->call_supervisor != NULL && program->pruning != NULL;
+    program->login_watch = program->workers[0].services.login_watch = login_watch_start(&program->workers[0].services);
+    return program->call_supervisor != NULL && program->pruning != NULL && program->login_watch != NULL;
 }
 
 static bool start_node(struct program *program)
@@ -319,6 +322,7 @@ static void destroy_workers(struct program *program)
         loop_destroy(program->workers[i].services.loop);
     }
     node_destroy(program->node);
+    login_watch_destroy(program->login_watch);
     for (int i = 0; i < program->count && program->workers != NULL; i++) {
         presence_unwatch(program->workers[i].presence);
         announcer_destroy(program->workers[i].services.announcer);

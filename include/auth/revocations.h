@@ -35,8 +35,9 @@ bool revocations_are_whole(const struct revocations *revocations);
  */
 uint64_t revocations_version(const struct revocations *revocations);
 
-/* Forgets the logins whose tokens have all expired. */
-void revocations_sweep(struct revocations *revocations, int64_t now_s);
+/* Looks through so many places of the set, where the last call has stopped, and forgets the logins whose tokens have
+ * all expired. */
+void revocations_sweep(struct revocations *revocations, int64_t now_s, size_t places);
 size_t revocations_count(struct revocations *revocations);
 
 #endif

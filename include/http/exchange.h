@@ -50,6 +50,7 @@ struct exchange {
     struct field_values input;
     const char *idempotency_key; /* as it came, cut when absurdly long; NULL when none came */
     const char *address;         /* the client's address as text; lives as long as the exchange */
+    struct slice user_agent;     /* the header of that name, as it came; lives while the handler runs */
 };
 
 struct exchange *exchange_ref(struct exchange *exchange);

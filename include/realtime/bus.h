@@ -17,7 +17,8 @@ enum bus_news {
     BUS_NEWS_HELLO,  /* a node is here, and what it had to tell may have been lost (no user) */
     BUS_NEWS_GONE,   /* a node is dead (no user) */
     BUS_NEWS_ENTERS, /* a user has come to a node */
-    BUS_NEWS_LEAVES  /* a user has left a node */
+    BUS_NEWS_LEAVES, /* a user has left a node */
+    BUS_NEWS_REVOKED /* logins of a user have been revoked on a node */
 };
 
 /* What other nodes say. All of it is checked for form; what it claims may be false. */

@@ -13,6 +13,9 @@ void announcer_destroy(struct announcer *announcer);
  * in the database. On the worker's thread. */
 void announce_presence(struct services *services, struct uuid user_id, bool is_online);
 
+/* The user's account is gone, and with it his contacts: this one of them is told that he went (user-offline). */
+void announce_farewell(struct services *services, struct uuid user_id, struct uuid contact_id);
+
 /* Tells the receiver that the actor types (typing), or has stopped (stop_typing). STATUS_FORBIDDEN: not a contact. */
 void announce_typing(struct services *services, const struct actor *actor, struct uuid receiver_id, bool is_typing,
                      on_outcome *on_done, void *data);

@@ -25,6 +25,9 @@ void node_destroy(struct node *node);
  * coming waits. On the worker's thread. */
 void node_on_presence(void *data, struct uuid user_id, bool is_here, bool is_elsewhere);
 
+/* Logins of the user have been revoked: the other nodes are told. Any thread. */
+void node_tell_revoked(struct services *services, struct uuid user_id);
+
 /* Has it written itself down, so that the others know where it is? Any thread. */
 bool node_is_known(const struct node *node);
 

@@ -1,4 +1,5 @@
-/* Takes events out of the logs that are older than EVENT_RETENTION_DAYS, a few at a time, in the background. */
+/* Takes out what is of no use any more, a few rows at a time, in the background: events that are older than
+ * EVENT_RETENTION_DAYS, and logins whose tokens have expired. */
 #ifndef STONECHAT_SERVICE_PRUNING_H
 #define STONECHAT_SERVICE_PRUNING_H
 

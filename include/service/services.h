@@ -13,6 +13,7 @@
 struct announcer;
 struct cache;
 struct db;
+struct login_watch;
 struct node;
 struct rate_buckets;
 
@@ -31,11 +32,13 @@ struct services {
     struct password_pool *passwords;
     struct rate_buckets *rates; /* of the process; NULL: nothing is limited */
     const struct token_key *token_key;
+    struct revocations *revocations; /* of the process */
+    struct login_watch *login_watch; /* of the process; the first worker alone has it */
     const struct config *config;
 };
 
-/* Can all workers do their work: is the database there, and the node written down in it? Any thread, once all workers
- * are made. */
+/* Can all workers do their work: is the database there, the node written down in it, and known which tokens are good?
+ * Any thread, once all workers are made. */
 bool services_are_ready(const struct services *services);
 
 /* Who asks. */
@@ -43,6 +46,7 @@ struct actor {
     struct uuid id;
     const char *username;
     struct uuid origin; /* the session that asks, nil for HTTP: it is not told of its own actions */
+    struct uuid login_id;
 };
 
 /* How it ended; lives inside the callback. */

@@ -51,6 +51,7 @@ struct config {
     /* users and logins */
     const char *jwt_secret;
     int64_t jwt_expires_in_s; /* JWT_EXPIRES_IN */
+    int64_t refresh_expires_in_s;
     int password_min_length;
     int max_failed_attempts;
     int lockout_minutes;

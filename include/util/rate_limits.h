@@ -16,8 +16,10 @@
 #define RATE_RULE_MAP(X)                                                                                               \
     X(REQUESTS, "requests", IP, 200, 60, "requests, whatever they ask for")                                            \
     X(LOGINS, "logins", IP, 10, 900, "registering and logging in")                                                     \
+    X(REFRESHES, "refreshes", IP, 120, 900, "tokens refreshed")                                                        \
     X(EVENTS, "events", IP, 3000, 60, "socket events, whatever they are")                                              \
     X(POLLS, "polls", IP, 6000, 60, "polls and posts of Socket.IO sessions without WebSocket")                         \
+    X(ACCOUNT, "account", USER, 30, 900, "logins ended, password and second factor changed, account deleted")          \
     X(READS, "reads", USER, 200, 60, "lists and profiles")                                                             \
     X(MESSAGES, "messages", USER, 30, 10, "messages")                                                                  \
     X(RECEIPTS, "receipts", USER, 120, 60, "messages marked read")                                                     \

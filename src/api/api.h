@@ -6,6 +6,7 @@
 #define STONECHAT_API_API_H
 
 #include "http/exchange.h"
+#include "service/auth.h"
 #include "service/services.h"
 
 /* The services of the exchange's worker. */
@@ -17,7 +18,16 @@ static inline struct services *api_services(const struct exchange *exchange)
 /* Who asks. */
 static inline struct actor api_actor(const struct exchange *exchange)
 {
-    return (struct actor){exchange->actor.user_id, exchange->actor.username, exchange->origin};
+    return (struct actor){.id = exchange->actor.user_id,
+                          .username = exchange->actor.username,
+                          .origin = exchange->origin,
+                          .login_id = exchange->actor.login_id};
+}
+
+/* From where a login is asked for. */
+static inline struct login_origin api_login_origin(const struct exchange *exchange)
+{
+    return (struct login_origin){slice_of(exchange->address), exchange->user_agent};
 }
 
 /* An on_outcome: `data`, a struct exchange, gets its reply, and the reference that was taken for it is dropped. */
@@ -43,6 +53,7 @@ void api_check_one_of(struct exchange *exchange, int first, int second, enum fie
 
 /* Rules between the fields of an operation, for its row in the table. */
 void check_auth_register(struct exchange *exchange);
+void check_auth_password(struct exchange *exchange);
 void check_messages_send(struct exchange *exchange);
 void check_messages_list(struct exchange *exchange);
 void check_event_ice_candidate(struct exchange *exchange);
@@ -51,6 +62,13 @@ void check_event_ice_candidate(struct exchange *exchange);
 #define API_HANDLERS(X)                                                                                                \
     X(auth_register)                                                                                                   \
     X(auth_login)                                                                                                      \
+    X(auth_password)                                                                                                   \
+    X(logins_refresh)                                                                                                  \
+    X(logins_list)                                                                                                     \
+    X(logins_end)                                                                                                      \
+    X(logins_end_own)                                                                                                  \
+    X(logins_end_all)                                                                                                  \
+    X(users_delete)                                                                                                    \
     X(users_me)                                                                                                        \
     X(users_search)                                                                                                    \
     X(contacts_request)                                                                                                \

@@ -11,6 +11,7 @@
 struct revocations {
     pthread_mutex_t lock;
     struct uuid_map logins;
+    size_t swept; /* the place at which the sweep has stopped */
     atomic_uint_fast64_t version;
     atomic_bool is_whole;
 };
@@ -81,25 +82,18 @@ uint64_t revocations_version(const struct revocations *revocations)
     return atomic_load(&((struct revocations *)revocations)->version);
 }
 
-void revocations_sweep(struct revocations *revocations, int64_t now_s)
+void revocations_sweep(struct revocations *revocations, int64_t now_s, size_t places)
 {
-    struct uuid_map kept = {0};
-    pthread_mutex_lock(&revocations->lock);
     struct uuid_map *logins = &revocations->logins;
-    bool good = true;
-    for (size_t i = 0; i < logins->capacity && good; i++) {
-        struct uuid_map_entry *entry = &logins->entries[i];
-        if (entry->value != NULL && (int64_t)(uintptr_t)entry->value > now_s) {
-            good = uuid_map_put(&kept, entry->key, entry->value);
+    pthread_mutex_lock(&revocations->lock);
+    for (size_t i = 0; i < places && i < logins->capacity; i++) {
+        revocations->swept = (revocations->swept + 1) & (logins->capacity - 1);
+        const struct uuid_map_entry *entry = &logins->entries[revocations->swept];
+        while (entry->value != NULL && (int64_t)(uintptr_t)entry->value <= now_s) {
+            uuid_map_remove(logins, entry->key); /* which may move another one here */
         }
     }
-    if (good) {
-        struct uuid_map old = *logins;
-        *logins = kept;
-        kept = old;
-    }
     pthread_mutex_unlock(&revocations->lock);
-    uuid_map_dispose(&kept); /* without memory the set stays as it was, until the next time */
 }
 
 size_t revocations_count(struct revocations *revocations)

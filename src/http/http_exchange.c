@@ -222,6 +222,7 @@ void http_exchange_run(struct http_request *request, const struct operation *ope
     exchange->peer = self->request = http_request_ref(request);
     exchange->context = request->worker->context;
     exchange->address = http_request_address(request);
+    exchange->user_agent = http_request_header(request, "user-agent");
     fields_init(&exchange->input);
     read_idempotency_key(self);
     if ((operation->is_public || authenticate(exchange, request)) && is_within_limits(exchange, request) &&

@@ -12,6 +12,7 @@
  *     e<user>[,<user>…] <type> <json>            an ephemeral event
  *     n<node>  x<node>                           the node is here; is dead
  *     +<node><user>  -<node><user>               the user has come to the node; has left it
+ *     r<node><user>                              logins of the user have been revoked on the node
  *
  * Anybody may have written it, so that reading is strict: it is all there in exactly this form, or it is no item. */
 
@@ -83,11 +84,13 @@ void bus_codec_write_ephemeral(struct buffer *out, const struct hub_event *event
 }
 
 static const char NEWS_LETTERS[] = {
-    [BUS_NEWS_HELLO] = 'n', [BUS_NEWS_GONE] = 'x', [BUS_NEWS_ENTERS] = '+', [BUS_NEWS_LEAVES] = '-'};
+    [BUS_NEWS_HELLO] = 'n',  [BUS_NEWS_GONE] = 'x',    [BUS_NEWS_ENTERS] = '+',
+    [BUS_NEWS_LEAVES] = '-', [BUS_NEWS_REVOKED] = 'r',
+};
 
 static bool names_user(enum bus_news news)
 {
-    return news == BUS_NEWS_ENTERS || news == BUS_NEWS_LEAVES;
+    return news == BUS_NEWS_ENTERS || news == BUS_NEWS_LEAVES || news == BUS_NEWS_REVOKED;
 }
 
 void bus_codec_write_news(struct buffer *out, enum bus_news news, struct uuid node_id, struct uuid user_id)

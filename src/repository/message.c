@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "optional.h"
 #include "statement_list.h"
 
 const struct db_statement STATEMENT_MESSAGE_APPEND = {
@@ -14,7 +15,8 @@ const struct db_statement STATEMENT_MESSAGE_MARK_READ = {
     "message_mark_read", "uutu",
     "SELECT " EVENT_COLUMNS " FROM message_mark_read($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
-/* seq has no holes: a page is a range of it, wherever it lies. */
+/* seq has no holes: a page is a range of it, wherever it lies. Who has deleted his account is no contact any more, but
+ * his chats can be read. */
 const struct db_statement STATEMENT_MESSAGE_LIST = {
     "message_list", "uuuiiii",
     "SELECT q.ord, r.chat_id, r.total, r.low, r.high, r.peer, m.seq, m.id, m.sender_id, m.content, m.client_id,"
@@ -33,9 +35,9 @@ const struct db_statement STATEMENT_MESSAGE_LIST = {
     "  LEFT JOIN members p ON c.kind = 'direct' AND p.chat_id = c.id"
     "   AND p.user_id = CASE c.low_id WHEN q.reader THEN c.high_id ELSE c.low_id END"
     "  WHERE c.id = coalesce(q.chat, (SELECT t.chat_id FROM contacts t"
-    "    WHERE t.user_id = q.reader AND t.contact_id = q.peer))"
-    "   AND (c.kind = 'group' OR EXISTS (SELECT FROM contacts t"
-    "    WHERE t.user_id = q.reader AND t.contact_id = p.user_id))"
+    "    WHERE t.user_id = q.reader AND t.contact_id = q.peer), (SELECT h.id FROM chats h WHERE h.kind = 'direct'"
+    "    AND h.low_id = least(q.reader, q.peer) AND h.high_id = greatest(q.reader, q.peer)))"
+    "   AND (c.kind = 'group' OR o.contact_id IS NOT NULL)"
     " ) r ON true"
     " LEFT JOIN LATERAL (SELECT g.* FROM messages g WHERE g.chat_id = r.chat_id AND g.seq BETWEEN r.low AND r.high"
     "  ORDER BY g.seq) m ON true"};
@@ -64,11 +66,6 @@ const struct db_statement STATEMENT_CHAT_LIST_VERSION = {
     "SELECT q.ord, u.event_seq, (SELECT count(*) FROM contacts c WHERE c.user_id = u.id)"
     " FROM unnest($1::uuid[]) WITH ORDINALITY q (id, ord) JOIN users u ON u.id = q.id"};
 
-static struct db_value optional_uuid(struct uuid id)
-{
-    return uuid_is_nil(id) ? DB_NULL : DB_UUID(id);
-}
-
 void message_append(struct db_call *call, const struct message_draft *draft)
 {
     call->statement = &STATEMENT_MESSAGE_APPEND;
@@ -84,11 +81,6 @@ void message_append(struct db_call *call, const struct message_draft *draft)
 struct slice message_append_status(const struct db_rows *rows)
 {
     return db_text(rows, 0, 0);
-}
-
-static struct slice nullable_text(const struct db_rows *rows, int row, int column)
-{
-    return db_is_null(rows, row, column) ? (struct slice){NULL, 0} : db_text(rows, row, column);
 }
 
 struct message message_append_decode(const struct db_call *call, const struct db_rows *rows)

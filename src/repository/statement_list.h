@@ -13,6 +13,13 @@
     X(USER_LOGIN_FAILED)                                                                                               \
     X(USER_LOGIN_SUCCEEDED)                                                                                            \
     X(USER_CHANGE_HASH)                                                                                                \
+    X(USER_CHANGE_PASSWORD)                                                                                            \
+    X(USER_DELETE)                                                                                                     \
+    X(LOGIN_REFRESH)                                                                                                   \
+    X(LOGIN_REVOKE)                                                                                                    \
+    X(LOGIN_LIST)                                                                                                      \
+    X(LOGIN_LIST_REVOKED)                                                                                              \
+    X(LOGIN_PRUNE)                                                                                                     \
     X(FRIEND_REQUEST_SEND)                                                                                             \
     X(FRIEND_REQUEST_ACCEPT)                                                                                           \
     X(FRIEND_REQUEST_REJECT)                                                                                           \

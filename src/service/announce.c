@@ -71,14 +71,19 @@ static void start_coming(struct work *work)
     work_read(work, finish_coming);
 }
 
+static void append_going(struct buffer *out, struct uuid user_id, int64_t last_seen_us)
+{
+    buffer_append_text(out, "{\"userId\":");
+    json_uuid(out, user_id);
+    buffer_append_text(out, ",\"lastSeen\":");
+    json_time(out, last_seen_us);
+    buffer_append_char(out, '}');
+}
+
 static void start_going(struct work *work, int64_t last_seen_us)
 {
-    buffer_append_text(&work->json, "{\"userId\":");
-    json_uuid(&work->json, work->actor.id);
-    buffer_append_text(&work->json, ",\"lastSeen\":");
-    json_time(&work->json, last_seen_us);
-    buffer_append_char(&work->json, '}');
     work->kept.number = last_seen_us;
+    append_going(&work->json, work->actor.id, last_seen_us);
     contact_went_offline(&work->call, work->actor.id, last_seen_us);
     work_read(work, finish_going);
 }
@@ -203,6 +208,22 @@ void announce_presence(struct services *services, struct uuid user_id, bool is_o
     int64_t last_seen_us = is_online ? 0 : now_us() - (int64_t)services->config->presence_grace_ms * 1000;
     push(services->announcer, &(struct news){user_id, last_seen_us});
     pump(services->announcer);
+}
+
+enum { GOING_MAX_BYTES = 128 };
+
+void announce_farewell(struct services *services, struct uuid user_id, struct uuid contact_id)
+{
+    struct buffer json = buffer_init(GOING_MAX_BYTES);
+    struct hub_recipient recipient = {.user_id = contact_id};
+    append_going(&json, user_id, now_us());
+    if (!json.failed) {
+        hub_publish(services->hub, &(struct hub_event){.type = SLICE("user-offline"),
+                                                       .payload = buffer_slice(&json),
+                                                       .recipients = &recipient,
+                                                       .recipient_count = 1});
+    }
+    buffer_dispose(&json);
 }
 
 /* --- typing --- */

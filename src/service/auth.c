@@ -2,42 +2,50 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cache/cache.h"
+#include "ending.h"
+#include "grant.h"
 #include "repository/user.h"
-#include "util/json.h"
+#include "service/announce.h"
 
-/* Registering and logging in are a few steps each, between the password threads and the database; `attempt` is where
- * one is.
+/* What needs a password is a few steps, between the password threads and the database; `attempt` is where one is.
  *
- *   register:  HASHING → STORING → DONE
- *   login:     FINDING_LOCK → LOOKING_UP → VERIFYING → STARTING → DONE      (the password is right)
- *              FINDING_LOCK → LOOKING_UP → VERIFYING → COUNTING → DONE      (it is wrong, or there is no such user)
- *              FINDING_LOCK → LOOKING_UP → DONE                             (locked)
- *              FINDING_LOCK → DONE                                          (the cache knows that it is locked)
+ *   register:         HASHING → STORING → DONE
+ *   all the others:   LOOKING_UP → VERIFYING → …                    (the password is right)
+ *                     LOOKING_UP → VERIFYING → COUNTING → DONE      (it is wrong, or there is no such user)
+ *                     LOOKING_UP → DONE                             (locked)
+ *   login begins with FINDING_LOCK: the cache may know that the name is locked
+ *   … of login:       STARTING → DONE
+ *   … of change:      HASHING → CHANGING → DONE
+ *   … of delete:      DELETING → DONE
  *
- * Each step ends in a callback that calls `advance` with the next one. */
+ * Each step ends in a callback that calls `advance` with the next one. The password may be changed while it is looked
+ * at: the last step of each holds the version that it knows against the newest. */
 
-enum state { HASHING, STORING, FINDING_LOCK, LOOKING_UP, VERIFYING, COUNTING, STARTING, DONE };
+enum purpose { TO_REGISTER, TO_LOG_IN, TO_CHANGE, TO_DELETE };
+enum state { HASHING, STORING, FINDING_LOCK, LOOKING_UP, VERIFYING, COUNTING, STARTING, CHANGING, DELETING, DONE };
 
 struct attempt {
     struct db_call call; /* first: a call is its attempt */
     struct services *services;
     struct credentials credentials; /* the caller's, until the outcome is told */
+    struct slice next_password;     /* the caller's too */
     on_outcome *on_done;
     void *data;
+    enum purpose purpose;
     enum state state;
-    enum status success; /* STATUS_CREATED or STATUS_OK */
-    struct uuid user_id, login_id;
+    struct user_checked user; /* of a change or a deletion, the actor */
+    struct uuid login_id;     /* by which the actor asks */
+    struct grant grant;
     char *hash; /* owned: the new one, or the stored one while it is held against */
     bool needs_rehash;
 };
 
 static void advance(struct attempt *attempt, enum state state);
 
-static struct attempt *attempt_create(struct services *services, const struct credentials *credentials,
-                                      enum status success, on_outcome *on_done, void *data)
+static struct attempt *attempt_create(struct services *services, enum purpose purpose,
+                                      const struct credentials *credentials, on_outcome *on_done, void *data)
 {
     struct attempt *attempt = calloc(1, sizeof *attempt);
     if (attempt == NULL) {
@@ -45,10 +53,11 @@ static struct attempt *attempt_create(struct services *services, const struct cr
         return NULL;
     }
     attempt->services = services;
+    attempt->purpose = purpose;
     attempt->credentials = *credentials;
-    attempt->success = success;
     attempt->on_done = on_done;
     attempt->data = data;
+    grant_init(&attempt->grant, &credentials->origin);
     return attempt;
 }
 
@@ -56,6 +65,7 @@ static void tell(struct attempt *attempt, const struct outcome *outcome)
 {
     attempt->state = DONE;
     attempt->on_done(attempt->data, outcome);
+    grant_wipe(&attempt->grant);
     free(attempt->hash);
     free(attempt);
 }
@@ -65,31 +75,24 @@ static void fail(struct attempt *attempt, enum status status)
     tell(attempt, &(struct outcome){.status = status});
 }
 
-static void succeed(struct attempt *attempt)
+/* Logged in. */
+static void admit(struct attempt *attempt)
 {
-    struct services *services = attempt->services;
-    struct token_claims claims = {.user_id = attempt->user_id, .login_id = attempt->login_id};
-    struct slice username = attempt->credentials.username;
-    int64_t lifetime_s = services->config->jwt_expires_in_s;
     struct buffer json = buffer_init(2 * TOKEN_MAX_BYTES);
-
-    assert(username.length <= USERNAME_MAX_LENGTH);
-    memcpy(claims.username, username.data, username.length);
-    buffer_append_text(&json, "{\"token\":\"");
-    enum status status = token_sign(services->token_key, &claims, time(NULL), lifetime_s, &json);
-    buffer_append_text(&json, "\",\"expiresIn\":");
-    json_integer(&json, lifetime_s);
-    buffer_append_text(&json, ",\"user\":{\"id\":");
-    json_uuid(&json, attempt->user_id);
-    buffer_append_text(&json, ",\"username\":");
-    json_string(&json, username);
-    buffer_append_text(&json, "}}");
-    if (status == STATUS_OK && !json.failed) {
-        tell(attempt, &(struct outcome){.status = attempt->success, .json = buffer_slice(&json)});
+    enum status status =
+        grant_render(&attempt->grant, attempt->services, attempt->user.id, attempt->credentials.username, &json);
+    if (status == STATUS_OK) {
+        status = attempt->purpose == TO_REGISTER ? STATUS_CREATED : STATUS_OK;
+        tell(attempt, &(struct outcome){.status = status, .json = buffer_slice(&json)});
     } else {
-        fail(attempt, STATUS_UNAVAILABLE);
+        fail(attempt, status);
     }
-    buffer_dispose(&json);
+    grant_dispose(&json);
+}
+
+static void conclude(struct attempt *attempt, const char *json)
+{
+    tell(attempt, &(struct outcome){.status = STATUS_OK, .json = slice_of(json)});
 }
 
 /* --- a password whose hash was made with other settings: it is hashed again, after the reply --- */
@@ -136,7 +139,7 @@ static void renew_hash(struct attempt *attempt)
         return;
     }
     renewal->services = services;
-    renewal->user_id = attempt->user_id;
+    renewal->user_id = attempt->user.id;
     renewal->old_hash = attempt->hash;
     attempt->hash = NULL;
     if (password_hash(services->passwords, services->loop, attempt->credentials.password, on_rehashed, renewal) !=
@@ -161,11 +164,14 @@ static void on_hashed(void *data, enum status status, const char *encoded)
         status = attempt->hash != NULL ? STATUS_OK : STATUS_UNAVAILABLE;
     }
     if (status == STATUS_OK) {
-        advance(attempt, STORING);
+        advance(attempt, attempt->purpose == TO_REGISTER ? STORING : CHANGING);
     } else {
         fail(attempt, status);
     }
 }
+
+/* What a right password leads to. */
+static const enum state NEXT[] = {[TO_LOG_IN] = STARTING, [TO_CHANGE] = HASHING, [TO_DELETE] = DELETING};
 
 static void on_verified(void *data, enum status status, bool needs_rehash)
 {
@@ -173,7 +179,7 @@ static void on_verified(void *data, enum status status, bool needs_rehash)
     attempt->needs_rehash = needs_rehash;
     switch (status) {
     case STATUS_OK:
-        advance(attempt, STARTING);
+        advance(attempt, NEXT[attempt->purpose]);
         break;
     case STATUS_INVALID_CREDENTIALS:
         advance(attempt, COUNTING);
@@ -186,7 +192,7 @@ static void on_verified(void *data, enum status status, bool needs_rehash)
 
 static bool has_status(const struct db_rows *rows, const char *code)
 {
-    return db_rows_count(rows) == 1 && slice_equals(db_text(rows, 0, 0), slice_of(code));
+    return db_rows_count(rows) > 0 && slice_equals(db_text(rows, 0, 0), slice_of(code));
 }
 
 static void on_looked_up(struct attempt *attempt, const struct db_rows *rows)
@@ -197,7 +203,11 @@ static void on_looked_up(struct attempt *attempt, const struct db_rows *rows)
         fail(attempt, STATUS_ACCOUNT_LOCKED);
         return;
     }
-    attempt->user_id = stored.id;
+    if (attempt->purpose != TO_LOG_IN && !uuid_equals(stored.user.id, attempt->user.id)) {
+        fail(attempt, STATUS_UNAUTHORIZED); /* the account is gone, and somebody else may have its name */
+        return;
+    }
+    attempt->user = stored.user;
     if (stored.exists) {
         keep_hash(attempt, stored.password_hash);
     }
@@ -205,6 +215,52 @@ static void on_looked_up(struct attempt *attempt, const struct db_rows *rows)
         fail(attempt, STATUS_UNAVAILABLE);
     } else {
         advance(attempt, VERIFYING);
+    }
+}
+
+static void on_stored(struct attempt *attempt, const struct db_rows *rows)
+{
+    if (has_status(rows, "CREATED")) {
+        admit(attempt);
+    } else {
+        fail(attempt, STATUS_USERNAME_TAKEN);
+    }
+}
+
+static void on_started(struct attempt *attempt, const struct db_rows *rows)
+{
+    if (has_status(rows, "OK")) {
+        if (attempt->needs_rehash) {
+            renew_hash(attempt);
+        }
+        admit(attempt);
+    } else {
+        fail(attempt, has_status(rows, "ACCOUNT_LOCKED") ? STATUS_ACCOUNT_LOCKED : STATUS_INVALID_CREDENTIALS);
+    }
+}
+
+static void on_changed(struct attempt *attempt, const struct db_rows *rows)
+{
+    if (has_status(rows, "OK")) {
+        conclude(attempt, attempt->purpose == TO_CHANGE ? "{\"message\":\"Password changed\"}"
+                                                        : "{\"message\":\"Account deleted\"}");
+    } else {
+        fail(attempt, STATUS_INVALID_CREDENTIALS);
+    }
+}
+
+/* On the database's thread, which is the worker's own. */
+static void on_logins_ended(struct db_call *call, const struct db_rows *rows)
+{
+    struct attempt *attempt = (struct attempt *)call;
+    ending_publish(attempt->services, rows);
+    if (attempt->purpose == TO_DELETE) {
+        for (int i = 0; i < db_rows_count(rows); i++) {
+            struct uuid contact_id = user_decode_lost_contact(rows, i);
+            if (!uuid_is_nil(contact_id)) {
+                announce_farewell(attempt->services, attempt->user.id, contact_id);
+            }
+        }
     }
 }
 
@@ -217,24 +273,17 @@ static void on_executed(struct db_call *call, enum status status, const struct d
     }
     switch (attempt->state) {
     case STORING:
-        if (has_status(rows, "CREATED")) {
-            succeed(attempt);
-        } else {
-            fail(attempt, STATUS_USERNAME_TAKEN);
-        }
+        on_stored(attempt, rows);
         break;
     case LOOKING_UP:
         on_looked_up(attempt, rows);
         break;
     case STARTING:
-        if (has_status(rows, "OK")) {
-            if (attempt->needs_rehash) {
-                renew_hash(attempt);
-            }
-            succeed(attempt);
-        } else {
-            fail(attempt, STATUS_ACCOUNT_LOCKED);
-        }
+        on_started(attempt, rows);
+        break;
+    case CHANGING:
+    case DELETING:
+        on_changed(attempt, rows);
         break;
     default:
         assert(attempt->state == COUNTING);
@@ -271,7 +320,8 @@ static void ask_database(struct attempt *attempt)
 static void ask_password_threads(struct attempt *attempt)
 {
     struct services *services = attempt->services;
-    struct slice password = attempt->credentials.password;
+    struct slice password = attempt->state == HASHING && attempt->purpose == TO_CHANGE ? attempt->next_password
+                                                                                       : attempt->credentials.password;
     enum status status =
         attempt->state == HASHING
             ? password_hash(services->passwords, services->loop, password, on_hashed, attempt)
@@ -281,49 +331,67 @@ static void ask_password_threads(struct attempt *attempt)
     }
 }
 
-static void advance(struct attempt *attempt, enum state state)
+/* False, and the attempt has failed, when there are no tokens to be had. */
+static bool make_grant(struct attempt *attempt)
+{
+    if (!grant_make(&attempt->grant, attempt->services, uuid_generate(), attempt->credentials.device)) {
+        fail(attempt, STATUS_UNAVAILABLE);
+        return false;
+    }
+    return true;
+}
+
+static void fill_call(struct attempt *attempt)
 {
     const struct credentials *credentials = &attempt->credentials;
     const struct config *config = attempt->services->config;
-    attempt->state = state;
-    switch (state) {
-    case HASHING:
-    case VERIFYING:
-        ask_password_threads(attempt);
-        return;
-    case FINDING_LOCK:
-        ask_cache(attempt);
-        return;
+    struct db_call *call = &attempt->call;
+    switch (attempt->state) {
     case STORING:
-        attempt->user_id = uuid_generate();
-        attempt->login_id = uuid_generate();
-        user_register(&attempt->call, &(struct user_registration){.id = attempt->user_id,
-                                                                  .login_id = attempt->login_id,
-                                                                  .username = credentials->username,
-                                                                  .password_hash = slice_of(attempt->hash),
-                                                                  .device = credentials->device});
+        attempt->user.id = uuid_generate();
+        user_register(call,
+                      &(struct user_registration){.id = attempt->user.id,
+                                                  .username = credentials->username,
+                                                  .password_hash = slice_of(attempt->hash)},
+                      &attempt->grant.draft);
         break;
     case LOOKING_UP:
-        user_find_credentials(&attempt->call, credentials->username);
+        user_find_credentials(call, credentials->username);
         break;
     case COUNTING:
-        user_login_failed(&attempt->call, credentials->username, config->max_failed_attempts, config->lockout_minutes);
+        user_login_failed(call, credentials->username, config->max_failed_attempts, config->lockout_minutes);
         break;
     case STARTING:
-        attempt->login_id = uuid_generate();
-        user_login_succeeded(&attempt->call, credentials->username, attempt->user_id, attempt->login_id,
-                             credentials->device);
+        user_login_succeeded(call, credentials->username, &attempt->user, &attempt->grant.draft);
         break;
-    case DONE:
-        assert(!"told already");
-        return;
+    case CHANGING:
+        user_change_password(call, &attempt->user, slice_of(attempt->hash), attempt->login_id);
+        call->on_commit = on_logins_ended;
+        break;
+    default:
+        assert(attempt->state == DELETING);
+        user_delete(call, &attempt->user);
+        call->on_commit = on_logins_ended;
+        break;
     }
-    ask_database(attempt);
+}
+
+static void advance(struct attempt *attempt, enum state state)
+{
+    attempt->state = state;
+    if (state == HASHING || state == VERIFYING) {
+        ask_password_threads(attempt);
+    } else if (state == FINDING_LOCK) {
+        ask_cache(attempt);
+    } else if ((state != STORING && state != STARTING) || make_grant(attempt)) {
+        fill_call(attempt);
+        ask_database(attempt);
+    }
 }
 
 void auth_register(struct services *services, const struct credentials *credentials, on_outcome *on_done, void *data)
 {
-    struct attempt *attempt = attempt_create(services, credentials, STATUS_CREATED, on_done, data);
+    struct attempt *attempt = attempt_create(services, TO_REGISTER, credentials, on_done, data);
     if (attempt != NULL) {
         advance(attempt, HASHING);
     }
@@ -331,8 +399,33 @@ void auth_register(struct services *services, const struct credentials *credenti
 
 void auth_login(struct services *services, const struct credentials *credentials, on_outcome *on_done, void *data)
 {
-    struct attempt *attempt = attempt_create(services, credentials, STATUS_OK, on_done, data);
+    struct attempt *attempt = attempt_create(services, TO_LOG_IN, credentials, on_done, data);
     if (attempt != NULL) {
         advance(attempt, FINDING_LOCK);
     }
+}
+
+static void start_as(struct services *services, enum purpose purpose, const struct actor *actor, struct slice password,
+                     struct slice next_password, on_outcome *on_done, void *data)
+{
+    struct credentials credentials = {.username = slice_of(actor->username), .password = password};
+    struct attempt *attempt = attempt_create(services, purpose, &credentials, on_done, data);
+    if (attempt != NULL) {
+        attempt->next_password = next_password;
+        attempt->user.id = actor->id;
+        attempt->login_id = actor->login_id;
+        advance(attempt, LOOKING_UP);
+    }
+}
+
+void auth_change_password(struct services *services, const struct actor *actor, struct slice current, struct slice next,
+                          on_outcome *on_done, void *data)
+{
+    start_as(services, TO_CHANGE, actor, current, next, on_done, data);
+}
+
+void auth_delete(struct services *services, const struct actor *actor, struct slice password, on_outcome *on_done,
+                 void *data)
+{
+    start_as(services, TO_DELETE, actor, password, (struct slice){NULL, 0}, on_done, data);
 }

@@ -10,6 +10,7 @@
 #include "realtime/socketio.h"
 #include "repository/node.h"
 #include "service/announce.h"
+#include "service/logins.h"
 #include "util/log.h"
 #include "work.h"
 
@@ -142,14 +143,35 @@ static void on_note(struct loop_task *task)
     free(note);
 }
 
+static void on_revoked(struct loop_task *task)
+{
+    struct note *note = (struct note *)task;
+    struct node *node = note->node;
+    if (node->bus != NULL && node->has_peers) {
+        bus_tell(node->bus, BUS_NEWS_REVOKED, node->id, note->user_id);
+    }
+    free(note);
+}
+
+/* To the node's thread. Without memory it is forgotten: the next comparison makes up for it. */
+static void post_note(struct node *node, void (*run)(struct loop_task *task), struct uuid user_id)
+{
+    struct note *note = malloc(sizeof *note);
+    if (note != NULL) {
+        *note = (struct note){{.run = run}, node, user_id};
+        loop_post(node->services->loop, &note->task);
+    }
+}
+
+void node_tell_revoked(struct services *services, struct uuid user_id)
+{
+    post_note(services->node, on_revoked, user_id);
+}
+
 void node_on_presence(void *data, struct uuid user_id, bool is_here_now, bool is_elsewhere)
 {
     struct services *services = data;
-    struct note *note = malloc(sizeof *note);
-    if (note != NULL) {
-        *note = (struct note){{.run = on_note}, services->node, user_id};
-        loop_post(services->node->services->loop, &note->task);
-    }
+    post_note(services->node, on_note, user_id);
     if (!is_elsewhere && (!is_here_now || atomic_load(&services->node->is_settled))) {
         announce_presence(services, user_id, is_here_now);
     }
@@ -224,6 +246,7 @@ static void on_news(void *data, enum bus_news news, struct uuid node_id, struct 
     case BUS_NEWS_HELLO:
         meet(node, node_id);
         hub_catch_up(node->services->append_hub);
+        login_watch_look(node->services->login_watch);
         break;
     case BUS_NEWS_GONE:
         lose_sight(node, node_id);
@@ -232,6 +255,9 @@ static void on_news(void *data, enum bus_news news, struct uuid node_id, struct 
     case BUS_NEWS_LEAVES:
         meet(node, node_id);
         presence_set_remote(node->services->presence, node_id, user_id, news == BUS_NEWS_ENTERS);
+        break;
+    case BUS_NEWS_REVOKED:
+        login_watch_look(node->services->login_watch);
         break;
     }
 }
@@ -301,6 +327,7 @@ static struct outcome finish_list(struct work *work, const struct db_rows *rows)
 
 static void compare(struct node *node)
 {
+    login_watch_look(node->services->login_watch);
     peers_read(node->peers, node->services);
     struct work *work = work_create(node->services, &NOBODY, ignore, node);
     if (work != NULL) {

@@ -10,5 +10,5 @@ bool services_are_ready(const struct services *services)
             return false;
         }
     }
-    return node_is_known(services->node);
+    return node_is_known(services->node) && revocations_are_whole(services->revocations);
 }

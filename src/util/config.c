@@ -64,6 +64,9 @@ const struct setting config_settings[] = {
      .is_secret = true, .is_required = true, .title = "Users and logins"},
     {"JWT_EXPIRES_IN", SETTING_DURATION, "7d", "How long a token is good: 90s, 15m, 12h, 7d, 2w", 1, 10 * YEAR_S,
      FIELD(jwt_expires_in_s)},
+    {"REFRESH_EXPIRES_IN", SETTING_DURATION, "30d",
+     "How long a login lives without being refreshed; never less than JWT_EXPIRES_IN", 1, 10 * YEAR_S,
+     FIELD(refresh_expires_in_s)},
     {"PASSWORD_MIN_LENGTH", SETTING_INT, "8", "Characters of a new password", 1, 1024, FIELD(password_min_length)},
     {"MAX_FAILED_ATTEMPTS", SETTING_INT, "5", "Failed logins before a name is locked", 1, 1000,
      FIELD(max_failed_attempts)},
@@ -449,6 +452,9 @@ static void find_rest(struct config *config)
 {
     if (config->workers == 0) {
         config->workers = cores();
+    }
+    if (config->refresh_expires_in_s < config->jwt_expires_in_s) {
+        config->refresh_expires_in_s = config->jwt_expires_in_s;
     }
     if (config->argon2_threads == 0) {
         config->argon2_threads = cores() > 1 ? cores() / 2 : 1;

@@ -254,7 +254,7 @@ describe('the README', () => {
     const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
     const rules = [...header.matchAll(/X\(\w+, "(\w+)", (IP|USER), (\d+), (\d+), "([^"]+)"\)/g)];
     const period = seconds => (seconds > 60 ? `${seconds / 60} minutes` : seconds === 60 ? 'a minute' : `${seconds} s`);
-    assert.equal(rules.length, 11);
+    assert.equal(rules.length, 13);
     for (const [, name, by, tokens, seconds, what] of rules) {
       const who = by === 'IP' ? 'address' : 'user';
       const row = `| \`${name}\` | ${who} | ${tokens} in ${period(Number(seconds))} | ${what} |`;

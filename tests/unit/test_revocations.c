@@ -48,12 +48,15 @@ static void test_sweeping(void **state)
         revocations_add(revocations, login(i), i);
     }
     for (int now = -1; now < LOGINS; now += 50) {
-        revocations_sweep(revocations, now);
+        for (int i = 0; i < 100; i++) {
+            revocations_sweep(revocations, now, 100);
+        }
         for (int i = 0; i < LOGINS; i++) {
             assert_int_equal(revocations_hold(revocations, login(i)), (i > 0 ? i : 1) > now);
         }
     }
-    revocations_sweep(revocations, LOGINS);
+    revocations_sweep(revocations, LOGINS, SIZE_MAX);
+    revocations_sweep(revocations, LOGINS, SIZE_MAX); /* what was moved behind the sweep */
     assert_int_equal(revocations_count(revocations), 0);
     revocations_destroy(revocations);
 }
@@ -62,7 +65,7 @@ static void *add_some(void *data)
 {
     for (int i = 0; i < LOGINS; i++) {
         revocations_add(data, login(i), 1000 + i);
-        revocations_sweep(data, 500);
+        revocations_sweep(data, 500, 8);
         if (!revocations_hold(data, login(i))) {
             return data;
         }

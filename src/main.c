@@ -9,12 +9,14 @@
 #include "api/docs.h"
 #include "api/health.h"
 #include "api/routes.h"
+#include "auth/seal.h"
 #include "cache/cache.h"
 #include "realtime/client.h"
 #include "realtime/event_log.h"
 #include "realtime/event_streams.h"
 #include "realtime/plain_sockets.h"
 #include "repository/statements.h"
+#include "server/privileges.h"
 #include "server/server.h"
 #include "service/announce.h"
 #include "service/calls.h"
@@ -42,6 +44,7 @@ struct program {
     struct config config;
     struct token_key *token_key;
     struct revocations *revocations;
+    struct seal_keys *seal_keys; /* NULL: no two factors */
     struct password_pool *passwords;
     struct presence *presence;
     struct rate_buckets *rates; /* NULL: nothing is limited */
@@ -104,6 +107,11 @@ static bool create_shared(struct program *program)
     program->databases = calloc((size_t)program->count + 2, sizeof(struct db *));
     program->token_key = token_key_create(slice_of(config->jwt_secret));
     program->revocations = revocations_create();
+    program->seal_keys = config->totp_keys != NULL ? seal_keys_create(slice_of(config->totp_keys)) : NULL;
+    if (config->totp_keys != NULL && program->seal_keys == NULL) {
+        log_write(LOG_ERROR, "TOTP_KEYS cannot be used: each number of 1 to 255 may come once");
+        return false;
+    }
     program->passwords = password_pool_create(&(struct password_options){
         .memory_kib = (uint32_t)config->argon2_memory_kib,
         .iterations = (uint32_t)config->argon2_iterations,
@@ -133,6 +141,7 @@ static void destroy_shared(struct program *program)
     rate_buckets_destroy(program->rates);
     revocations_destroy(program->revocations);
     token_key_destroy(program->token_key);
+    seal_keys_destroy(program->seal_keys);
     free(program->databases);
     free(program->hubs);
     free(program->server_workers);
@@ -234,6 +243,7 @@ static bool create_worker(struct program *program, int index)
                                   .rates = program->rates,
                                   .token_key = program->token_key,
                                   .revocations = program->revocations,
+                                  .seal_keys = program->seal_keys,
                                   .config = &program->config};
     if (services->loop == NULL) {
         return false;
@@ -389,7 +399,7 @@ static bool run(struct program *program)
                                                              .request_timeout_s = config->request_timeout_seconds,
                                                              .drain_s = config->drain_seconds},
                                     program->server_workers, program->count);
-    if (program->server == NULL || !start_node(program)) {
+    if (program->server == NULL || !start_node(program) || !server_drop_privileges(config->run_as)) {
         return false;
     }
     log_write(LOG_INFO, "listening", LOG_STR("version", STONECHAT_VERSION), LOG_STR("host", config->host),

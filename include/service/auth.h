@@ -10,9 +10,9 @@ struct login_origin {
     struct slice user_agent; /* as it came; what is no UTF-8 is not kept */
 };
 
-/* What was typed. `username` is lower-cased; `device` may be empty. */
+/* What was typed. `username` is lower-cased; `device` and `otp` may be empty. */
 struct credentials {
-    struct slice username, password, device;
+    struct slice username, password, device, otp;
     struct login_origin origin;
 };
 

@@ -16,6 +16,7 @@ struct db;
 struct login_watch;
 struct node;
 struct rate_buckets;
+struct seal_keys;
 
 /* One a worker, filled by main. */
 struct services {
@@ -30,7 +31,8 @@ struct services {
     struct node *node; /* of the process */
     struct announcer *announcer;
     struct password_pool *passwords;
-    struct rate_buckets *rates; /* of the process; NULL: nothing is limited */
+    struct rate_buckets *rates;        /* of the process; NULL: nothing is limited */
+    const struct seal_keys *seal_keys; /* NULL: no two factors */
     const struct token_key *token_key;
     struct revocations *revocations; /* of the process */
     struct login_watch *login_watch; /* of the process; the first worker alone has it */

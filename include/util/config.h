@@ -31,6 +31,7 @@ struct config {
     char **allowed_origins; /* NULL-terminated */
     struct ip_networks trust_proxy;
     const char *tls_cert, *tls_key;
+    const char *run_as;    /* who the process goes on as, when root has started it */
     const char *share_dir; /* where swagger/ lies; found beside the program when not set */
 
     /* logging */
@@ -52,6 +53,8 @@ struct config {
     const char *jwt_secret;
     int64_t jwt_expires_in_s; /* JWT_EXPIRES_IN */
     int64_t refresh_expires_in_s;
+    const char *totp_keys; /* NULL: no two factors */
+    const char *totp_issuer;
     int password_min_length;
     int max_failed_attempts;
     int lockout_minutes;

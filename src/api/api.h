@@ -69,6 +69,9 @@ void check_event_ice_candidate(struct exchange *exchange);
     X(logins_end_own)                                                                                                  \
     X(logins_end_all)                                                                                                  \
     X(users_delete)                                                                                                    \
+    X(two_factors_setup)                                                                                               \
+    X(two_factors_enable)                                                                                              \
+    X(two_factors_disable)                                                                                             \
     X(users_me)                                                                                                        \
     X(users_search)                                                                                                    \
     X(contacts_request)                                                                                                \

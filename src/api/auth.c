@@ -4,7 +4,7 @@
 #include "api.h"
 #include "util/utf8.h"
 
-enum { USERNAME, PASSWORD, DEVICE };
+enum { USERNAME, PASSWORD, DEVICE, OTP };
 enum { USERNAME_MIN_LENGTH = 3, PASSWORD_MAX_LENGTH = 1024 };
 
 const struct field fields_of_auth_register[] = {
@@ -35,7 +35,7 @@ const struct field fields_of_auth_login[] = {
                   .max = PASSWORD_MAX_LENGTH,
                   .flags = FIELD_REQUIRED | FIELD_SECRET},
     [DEVICE] = {.name = "device", .type = FIELD_TEXT, .min = 1, .max = 128},
-    {.name = "otp", .type = FIELD_TEXT, .min = 1, .max = 64, .flags = FIELD_SECRET},
+    [OTP] = {.name = "otp", .type = FIELD_TEXT, .min = 1, .max = 64, .flags = FIELD_SECRET},
     {0},
 };
 
@@ -74,6 +74,7 @@ void handle_auth_login(struct exchange *exchange)
 {
     struct credentials credentials = credentials_of(exchange);
     credentials.device = exchange->input.values[DEVICE].text;
+    credentials.otp = exchange->input.values[OTP].text;
     auth_login(api_services(exchange), &credentials, api_reply, exchange_ref(exchange));
 }
 

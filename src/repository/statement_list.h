@@ -20,6 +20,13 @@
     X(LOGIN_LIST)                                                                                                      \
     X(LOGIN_LIST_REVOKED)                                                                                              \
     X(LOGIN_PRUNE)                                                                                                     \
+    X(TWO_FACTOR_FIND)                                                                                                 \
+    X(TWO_FACTOR_SETUP)                                                                                                \
+    X(TWO_FACTOR_ENABLE)                                                                                               \
+    X(TWO_FACTOR_USE)                                                                                                  \
+    X(TWO_FACTOR_FAIL)                                                                                                 \
+    X(TWO_FACTOR_DISABLE)                                                                                              \
+    X(TWO_FACTOR_RESEAL)                                                                                               \
     X(FRIEND_REQUEST_SEND)                                                                                             \
     X(FRIEND_REQUEST_ACCEPT)                                                                                           \
     X(FRIEND_REQUEST_REJECT)                                                                                           \

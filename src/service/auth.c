@@ -8,6 +8,7 @@
 #include "grant.h"
 #include "repository/user.h"
 #include "service/announce.h"
+#include "service/two_factors.h"
 
 /* What needs a password is a few steps, between the password threads and the database; `attempt` is where one is.
  *
@@ -16,7 +17,8 @@
  *                     LOOKING_UP → VERIFYING → COUNTING → DONE      (it is wrong, or there is no such user)
  *                     LOOKING_UP → DONE                             (locked)
  *   login begins with FINDING_LOCK: the cache may know that the name is locked
- *   … of login:       STARTING → DONE
+ *   … of login:       CHECKING_CODE → STARTING → DONE             (by service/two_factors.h)
+ *                     CHECKING_CODE → DONE                         (a code is wanted, or it is wrong)
  *   … of change:      HASHING → CHANGING → DONE
  *   … of delete:      DELETING → DONE
  *
@@ -24,7 +26,19 @@
  * at: the last step of each holds the version that it knows against the newest. */
 
 enum purpose { TO_REGISTER, TO_LOG_IN, TO_CHANGE, TO_DELETE };
-enum state { HASHING, STORING, FINDING_LOCK, LOOKING_UP, VERIFYING, COUNTING, STARTING, CHANGING, DELETING, DONE };
+enum state {
+    HASHING,
+    STORING,
+    FINDING_LOCK,
+    LOOKING_UP,
+    VERIFYING,
+    COUNTING,
+    CHECKING_CODE,
+    STARTING,
+    CHANGING,
+    DELETING,
+    DONE
+};
 
 struct attempt {
     struct db_call call; /* first: a call is its attempt */
@@ -171,7 +185,7 @@ static void on_hashed(void *data, enum status status, const char *encoded)
 }
 
 /* What a right password leads to. */
-static const enum state NEXT[] = {[TO_LOG_IN] = STARTING, [TO_CHANGE] = HASHING, [TO_DELETE] = DELETING};
+static const enum state NEXT[] = {[TO_LOG_IN] = CHECKING_CODE, [TO_CHANGE] = HASHING, [TO_DELETE] = DELETING};
 
 static void on_verified(void *data, enum status status, bool needs_rehash)
 {
@@ -304,6 +318,22 @@ static void on_lock(void *data, bool is_locked)
 
 /* --- the steps --- */
 
+static void on_code_checked(void *data, const struct outcome *outcome)
+{
+    struct attempt *attempt = data;
+    if (outcome->status == STATUS_OK) {
+        advance(attempt, STARTING);
+    } else {
+        tell(attempt, outcome);
+    }
+}
+
+static void ask_second_factor(struct attempt *attempt)
+{
+    struct actor actor = {.id = attempt->user.id, .username = ""};
+    two_factors_check(attempt->services, &actor, attempt->credentials.otp, on_code_checked, attempt);
+}
+
 static void ask_cache(struct attempt *attempt)
 {
     if (!cache_find_lock(attempt->services->cache, attempt->credentials.username, on_lock, attempt)) {
@@ -383,6 +413,8 @@ static void advance(struct attempt *attempt, enum state state)
         ask_password_threads(attempt);
     } else if (state == FINDING_LOCK) {
         ask_cache(attempt);
+    } else if (state == CHECKING_CODE) {
+        ask_second_factor(attempt);
     } else if ((state != STORING && state != STARTING) || make_grant(attempt)) {
         fill_call(attempt);
         ask_database(attempt);

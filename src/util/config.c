@@ -39,6 +39,8 @@ const struct setting config_settings[] = {
      "Addresses and networks of the proxies whose X-Forwarded-For counts: 10.0.0.0/8,::1", FIELD(trust_proxy)},
     {"TLS_CERT", SETTING_FILE, NULL, "Certificate chain (PEM); with TLS_KEY, serves HTTPS", FIELD(tls_cert)},
     {"TLS_KEY", SETTING_FILE, NULL, "Private key (PEM) of TLS_CERT", FIELD(tls_key)},
+    {"RUN_AS", SETTING_TEXT, "nobody", "Who the server goes on as once its ports are open, when root has started it",
+     FIELD(run_as)},
     {"SHARE_DIR", SETTING_TEXT, NULL, "Where swagger/ lies; found beside the program when not set", FIELD(share_dir)},
 
     {"LOG_LEVEL", SETTING_CHOICE, "info", "The least that is logged", FIELD(log_level), .choices = log_levels,
@@ -67,6 +69,10 @@ const struct setting config_settings[] = {
     {"REFRESH_EXPIRES_IN", SETTING_DURATION, "30d",
      "How long a login lives without being refreshed; never less than JWT_EXPIRES_IN", 1, 10 * YEAR_S,
      FIELD(refresh_expires_in_s)},
+    {"TOTP_KEYS", SETTING_TEXT, NULL,
+     "Keys that seal the secrets of two factors, the newest first: 2:BASE64,1:BASE64 (openssl rand -base64 32)",
+     FIELD(totp_keys), .is_secret = true},
+    {"TOTP_ISSUER", SETTING_TEXT, "Stonechat", "How authenticator apps call this server", FIELD(totp_issuer)},
     {"PASSWORD_MIN_LENGTH", SETTING_INT, "8", "Characters of a new password", 1, 1024, FIELD(password_min_length)},
     {"MAX_FAILED_ATTEMPTS", SETTING_INT, "5", "Failed logins before a name is locked", 1, 1000,
      FIELD(max_failed_attempts)},
@@ -392,6 +398,35 @@ static void check_redis(struct loading *loading, const struct config *config)
     }
 }
 
+/* A number and 32 bytes in base64; auth/seal.h has the last word. */
+static bool is_key(struct slice text)
+{
+    static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char member[64] = "";
+    if (text.length >= sizeof member) {
+        return false;
+    }
+    memcpy(member, text.data, text.length);
+    size_t digits = strspn(member, "0123456789");
+    const char *bytes = member + digits + 1;
+    return digits >= 1 && digits <= 3 && member[digits] == ':' && strspn(bytes, base64) == 43 &&
+           strcmp(bytes + 43, "=") == 0;
+}
+
+static void check_totp_keys(struct loading *loading, const char *keys)
+{
+    for (const char *at = keys; at != NULL;) {
+        const char *comma = strchr(at, ',');
+        if (!is_key((struct slice){at, comma != NULL ? (size_t)(comma - at) : strlen(at)})) {
+            add_problem(loading,
+                        "TOTP_KEYS must be numbers and keys such as 1:BASE64, separated by commas; make a key with: "
+                        "openssl rand -base64 32");
+            return;
+        }
+        at = comma != NULL ? comma + 1 : NULL;
+    }
+}
+
 static void check_rules(struct loading *loading, const struct config *config)
 {
     if (config->advertise_url != NULL && !is_advertise_url(config->advertise_url)) {
@@ -407,6 +442,7 @@ static void check_rules(struct loading *loading, const struct config *config)
                     "DATABASE_URL must begin with postgresql://, or be a libpq string such as \"host=… dbname=…\"");
     }
     check_redis(loading, config);
+    check_totp_keys(loading, config->totp_keys);
     if ((config->tls_cert == NULL) != (config->tls_key == NULL)) {
         add_problem(loading, "%s is set, and needs %s too", config->tls_cert != NULL ? "TLS_CERT" : "TLS_KEY",
                     config->tls_cert != NULL ? "TLS_KEY" : "TLS_CERT");

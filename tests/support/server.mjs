@@ -76,7 +76,7 @@ function privileges(signal, user) {
 function postgresUser() {
   if (process.getuid() !== 0) return null;
   const id = flag => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
-  return { uid: id('-u'), gid: id('-g') };
+  return { name: 'postgres', uid: id('-u'), gid: id('-g') };
 }
 
 function launch(signal, user, command, args, options) {
@@ -129,8 +129,19 @@ export class Postgres {
     const name = `test_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
     await query(this.url(), `CREATE DATABASE ${name}`);
     if (migrate) await migrateUp(this.url(name));
+    if (migrate) await makeServerRole(this.url(name));
     return this.url(name);
   }
+}
+
+/** Who the server under test logs in as: somebody with no more rights than a server needs. */
+const serverRole = 'stonechat_server';
+const asServer = databaseUrl => databaseUrl.replace('postgresql://stonechat@/', `postgresql://${serverRole}@/`);
+
+/** Roles are of the whole cluster: another test may make it at the same time. */
+async function makeServerRole(databaseUrl) {
+  await query(databaseUrl, `DO $$ BEGIN CREATE ROLE ${serverRole} LOGIN IN ROLE stonechat_app;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`);
 }
 
 export async function migrateUp(databaseUrl) {
@@ -381,7 +392,8 @@ function serverEnvironment(port, databaseUrl, env) {
     HOST: '127.0.0.1',
     PORT: `${port}`,
     WORKERS: '2',
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: asServer(databaseUrl),
+    RUN_AS: postgresUser()?.name ?? 'nobody',
     JWT_SECRET: jwtSecret,
     SHARE_DIR: root,
     LOG_FORMAT: 'json',
@@ -403,6 +415,7 @@ export async function startServer({ env = {}, preset, binary, databaseUrl, postg
   const url = databaseUrl ?? env.DATABASE_URL ?? (await (await (postgres ?? sharedPostgres())).createDatabase());
   const port = env.PORT ?? (await freePort());
   const server = new Server(program, serverEnvironment(port, url, env), Number(port));
+  server.databaseUrl = url;
   await server.start();
   return server;
 }

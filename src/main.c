@@ -1,5 +1,6 @@
 /* Wiring only: the settings, what all workers share, then each worker with what is its own; the server runs until it is
  * told to stop, and everything goes in the opposite order. */
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -371,6 +372,16 @@ static size_t max_body_bytes(const struct config *config)
     return (size_t)(config->max_payload_bytes > max ? config->max_payload_bytes : max);
 }
 
+/* Some descriptors are left for files, databases and other nodes. */
+static int max_connections(const struct config *config)
+{
+    struct rlimit limit;
+    if (config->max_connections > 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) {
+        return config->max_connections;
+    }
+    return (int)(limit.rlim_cur / 10 * 9);
+}
+
 /* glibc gives freed memory back to the system at every opportunity, and takes it again with the next group of rows: a
  * tenth of a busy server's time. It may keep some. */
 static void keep_freed_memory(void)
@@ -397,6 +408,9 @@ static bool run(struct program *program)
                                                              .max_body_bytes = max_body_bytes(config),
                                                              .max_held_bytes = (size_t)config->max_held_bytes,
                                                              .request_timeout_s = config->request_timeout_seconds,
+                                                             .trust_proxy = config->trust_proxy,
+                                                             .max_connections = max_connections(config),
+                                                             .max_connections_per_ip = config->max_connections_per_ip,
                                                              .drain_s = config->drain_seconds},
                                     program->server_workers, program->count);
     if (program->server == NULL || !start_node(program) || !server_drop_privileges(config->run_as)) {

@@ -5,6 +5,7 @@
 #include <h2o.h>
 
 #include "http/site.h"
+#include "util/places.h"
 
 /* Adds the handler that serves the site, and gzip, to `host`; also what libh2o itself refuses then gets our form of
  * errors. */
@@ -30,8 +31,10 @@ struct http_connections {
 void http_connections_init(struct http_connections *connections, h2o_context_t *context, struct loop *loop,
                            size_t max_held_bytes);
 
-/* Has libh2o serve the socket, and keeps a record of it until it closes, or is handed over to another thread. */
-void http_connections_accept(struct http_connections *connections, h2o_accept_ctx_t *accept, h2o_socket_t *socket);
+/* Has libh2o serve the socket, and keeps a record of it until it closes, or is handed over to another thread. `place`
+ * is given back at the very end, of a WebSocket too. */
+void http_connections_accept(struct http_connections *connections, h2o_accept_ctx_t *accept, h2o_socket_t *socket,
+                             struct place *place);
 
 /* To be called several times a second: counts what is held anew, and looks that every connection is guarded. */
 void http_connections_guard(struct http_connections *connections);

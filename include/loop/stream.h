@@ -46,6 +46,9 @@ struct loop *stream_loop(const struct stream *stream);
 void stream_move(struct stream *stream, struct loop *target, void (*on_moved)(struct stream *stream, void *data),
                  void *data);
 
+/* Something that is let go of when the stream is closed, by whichever thread it lives on then. Once. */
+void stream_keep(struct stream *stream, void *kept, void (*release)(void *kept));
+
 /* Closes and frees. No callback comes after it. Memory under write may be freed when this returns. NULL is fine. */
 void stream_close(struct stream *stream);
 

@@ -69,6 +69,8 @@ struct config {
     struct rate_limit rate_limits[RATE_RULE_COUNT];
     int64_t max_body_bytes;
     int64_t max_held_bytes;
+    int max_connections;        /* 0: nine tenths of the descriptors */
+    int max_connections_per_ip; /* 0: no limit */
     int request_timeout_seconds;
     int drain_seconds;
 

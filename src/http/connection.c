@@ -36,6 +36,7 @@ static void on_close(void *data)
     if (connection->ret_is_gone != NULL) {
         *connection->ret_is_gone = true;
     }
+    place_give_back(connection->place);
     free(connection);
 }
 
@@ -46,11 +47,13 @@ void http_connections_init(struct http_connections *connections, h2o_context_t *
         .context = context, .loop = loop, .max_held_bytes = max_held_bytes, .sending_tail = &connections->sending};
 }
 
-void http_connections_accept(struct http_connections *connections, h2o_accept_ctx_t *accept, h2o_socket_t *socket)
+void http_connections_accept(struct http_connections *connections, h2o_accept_ctx_t *accept, h2o_socket_t *socket,
+                             struct place *place)
 {
     struct http_connection *connection = h2o_mem_alloc(sizeof *connection);
     bool is_gone = false;
-    *connection = (struct http_connection){.socket = socket, .connections = connections, .ret_is_gone = &is_gone};
+    *connection =
+        (struct http_connection){.socket = socket, .connections = connections, .place = place, .ret_is_gone = &is_gone};
     insert(connection, &connections->first);
     connections->count++;
     socket->on_close.cb = on_close;

@@ -5,6 +5,7 @@
 #include <h2o.h>
 
 #include "http/h2o_http.h"
+#include "util/places.h"
 
 struct http_connection {
     h2o_socket_t *socket;
@@ -12,6 +13,7 @@ struct http_connection {
     struct http_connection *next, **link; /* `link` points at what points at this one */
     struct http_request *request;         /* by HTTP/1: the one that is worked on, or NULL */
     h2o_socket_cb read;                   /* libh2o's own, behind the guard */
+    struct place *place;                  /* given back when it goes; NULL once an upgrade has taken it along */
     bool *ret_is_gone;                    /* who must know when it goes, or NULL */
     bool was_read;
     bool is_http2;   /* known from its first bytes on */

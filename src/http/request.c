@@ -479,16 +479,37 @@ struct upgrade {
     void *data;
 };
 
+static void release_place(void *place)
+{
+    place_give_back(place);
+}
+
+/* The record of the connection stays on this thread; its place goes wherever the stream does. */
+static struct stream *make_stream(struct loop *loop, h2o_socket_t *socket)
+{
+    struct http_connection *connection = socket->on_close.data;
+    struct place *place = NULL;
+    if (connection != NULL) {
+        http_connection_upgrade(connection);
+        place = connection->place;
+        connection->place = NULL;
+    }
+    struct stream *stream = stream_create(loop, socket);
+    if (stream != NULL) {
+        stream_keep(stream, place, release_place);
+    } else {
+        place_give_back(place);
+    }
+    return stream;
+}
+
 static void on_upgraded(void *data, h2o_socket_t *socket, size_t request_size)
 {
     struct upgrade *upgrade = data;
     struct stream *stream = NULL;
     if (socket != NULL) {
-        if (socket->on_close.data != NULL) {
-            http_connection_upgrade(socket->on_close.data);
-        }
         h2o_buffer_consume(&socket->input, request_size);
-        stream = stream_create(upgrade->request->worker->loop, socket);
+        stream = make_stream(upgrade->request->worker->loop, socket);
     }
     upgrade->on_upgrade(stream, upgrade->data);
     http_request_unref(upgrade->request);

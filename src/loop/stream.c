@@ -15,6 +15,8 @@ struct stream {
     h2o_socket_t *socket; /* NULL while it moves, and once closed */
     const struct stream_callbacks *callbacks;
     void *data;
+    void *kept;
+    void (*release)(void *kept);
     struct loop_deferred first_read; /* what came with the upgrade */
     int depth;                       /* callbacks under way */
     bool is_paused, has_ended, is_closed;
@@ -183,12 +185,22 @@ void stream_move(struct stream *stream, struct loop *target, void (*on_moved)(st
     loop_post(target, &move->task);
 }
 
+void stream_keep(struct stream *stream, void *kept, void (*release)(void *kept))
+{
+    assert(stream->release == NULL);
+    stream->kept = kept;
+    stream->release = release;
+}
+
 void stream_close(struct stream *stream)
 {
     if (stream == NULL || stream->is_closed) {
         return;
     }
     stream->is_closed = true;
+    if (stream->release != NULL) {
+        stream->release(stream->kept);
+    }
     if (stream->socket != NULL) {
         h2o_socket_close(stream->socket);
         stream->socket = NULL;

@@ -16,12 +16,13 @@
 #include "loop/h2o_loop.h"
 #include "tls.h"
 #include "util/log.h"
+#include "util/places.h"
 
 /* A lane is what libh2o needs for one worker: a context, a listener of its own (SO_REUSEPORT) and the connections that
  * it accepted. Stopping is the same on each lane: close the listener, tell everybody, and leave the loop when the last
  * connection has gone or time is up. */
 
-enum { BACKLOG = 4096, ACCEPTS_A_TURN = 32, ACCEPT_PAUSE_MS = 100 };
+enum { BACKLOG = 4096, ACCEPTS_A_TURN = 32, ACCEPT_PAUSE_MS = 100, TELL_EVERY_MS = 10000 };
 enum { DRAIN_STEP_MS = 20, SHUTDOWN_GRACE_MS = 1200, CUT_GRACE_MS = 500, SWEEP_MS = 1000, GUARD_MS = 100 };
 
 /* By HTTP/2 libh2o answers a body that is too large by resetting the stream, which asks many clients to try again: a
@@ -45,6 +46,8 @@ struct lane {
     struct timer drain;
     uint64_t drain_until_ms, polite_until_ms;
     struct timer accept_pause, sweep, guard;
+    int64_t turned_away;
+    uint64_t told_ms;
     bool is_full; /* no descriptor was free for the newest connection */
     bool is_clean;
     pthread_t thread;
@@ -57,6 +60,7 @@ struct server {
     h2o_hostconf_t *host;
     h2o_handler_t *handler;
     SSL_CTX *tls;
+    struct places *places;
     struct lane *lanes;
     int count, port;
 };
@@ -169,6 +173,40 @@ static void on_accept_failure(struct lane *lane, int error)
     loop_timer_start(lane->worker->loop, &lane->accept_pause, ACCEPT_PAUSE_MS);
 }
 
+/* By the client that it is from; by nobody if a proxy has made it. NULL when there is no place left. */
+static struct place *find_place(struct server *server, h2o_socket_t *socket)
+{
+    struct sockaddr_storage name;
+    struct ip_address address, key;
+    bool is_known = h2o_socket_getpeername(socket, (struct sockaddr *)&name) > 0 &&
+                    ip_address_of_socket((struct sockaddr *)&name, &address);
+    if (!is_known || ip_networks_hold(&server->options.trust_proxy, &address)) {
+        return places_take(server->places, NULL);
+    }
+    key = ip_address_limit_key(&address);
+    return places_take(server->places, &key);
+}
+
+/* Without TLS, where it can be said at once. */
+static void turn_away(struct lane *lane, h2o_socket_t *socket)
+{
+    static const char ANSWER[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 10\r\n"
+                                 "Content-Length: 0\r\n\r\n";
+    if (lane->server->tls == NULL) {
+        int fd = h2o_socket_get_fd(socket);
+        ssize_t sent = send(fd, ANSWER, sizeof ANSWER - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)sent; /* or not */
+        shutdown(fd, SHUT_WR);
+    }
+    uint64_t now_ms = loop_now_ms(lane->worker->loop);
+    if (lane->turned_away++ == 0 || now_ms - lane->told_ms >= TELL_EVERY_MS) {
+        lane->told_ms = now_ms;
+        log_write(LOG_WARN, "connections are turned away: MAX_CONNECTIONS or MAX_CONNECTIONS_PER_IP is reached",
+                  LOG_INT("connections", lane->connections.count), LOG_INT("turnedAway", lane->turned_away));
+    }
+    h2o_socket_close(socket);
+}
+
 static void on_accept(h2o_socket_t *listener, const char *error)
 {
     struct lane *lane = listener->data;
@@ -182,7 +220,12 @@ static void on_accept(h2o_socket_t *listener, const char *error)
             return;
         }
         lane->is_full = false;
-        http_connections_accept(&lane->connections, &lane->accept, socket);
+        struct place *place = find_place(lane->server, socket);
+        if (place == NULL) {
+            turn_away(lane, socket);
+        } else {
+            http_connections_accept(&lane->connections, &lane->accept, socket, place);
+        }
     }
 }
 
@@ -236,10 +279,12 @@ struct server *server_create(const struct server_options *options, struct server
         server->lanes[i].worker = &workers[i];
         server->lanes[i].fd = -1;
     }
+    server->places = places_create(options->max_connections, options->max_connections_per_ip);
     server->config.proxy.ssl_ctx = tls_create_client(options->tls_cert);
     bool has_tls = options->tls_cert != NULL;
     server->tls = has_tls ? tls_create(options->tls_cert, options->tls_key) : NULL;
-    if (server->config.proxy.ssl_ctx == NULL || (has_tls && server->tls == NULL) || !open_listeners(server)) {
+    if (server->places == NULL || server->config.proxy.ssl_ctx == NULL || (has_tls && server->tls == NULL) ||
+        !open_listeners(server)) {
         server_destroy(server);
         return NULL;
     }
@@ -383,6 +428,7 @@ void server_destroy(struct server *server)
     }
     SSL_CTX_free(server->config.proxy.ssl_ctx);
     h2o_config_dispose(&server->config);
+    places_destroy(server->places);
     SSL_CTX_free(server->tls);
     free(server->lanes);
     free(server);

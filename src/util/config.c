@@ -94,6 +94,11 @@ const struct setting config_settings[] = {
      "Memory for requests on their way in and replies on their way out; past it, the connections that hold most are "
      "cut",
      16777216, 17179869184, FIELD(max_held_bytes)},
+    {"MAX_CONNECTIONS", SETTING_INT, "0", "Connections, WebSockets included; 0 is nine tenths of the descriptors", 0,
+     10000000, FIELD(max_connections)},
+    {"MAX_CONNECTIONS_PER_IP", SETTING_INT, "1000",
+     "Connections of one address (IPv6: /64) that is not in TRUST_PROXY; 0 is no limit", 0, 10000000,
+     FIELD(max_connections_per_ip)},
     {"REQUEST_TIMEOUT_SECONDS", SETTING_INT, "30", "Longest that a request may take to arrive, and a reply to leave", 1,
      3600, FIELD(request_timeout_seconds)},
     {"DRAIN_SECONDS", SETTING_INT, "20", "Longest that a stop waits for requests and sockets", 0, 3600,

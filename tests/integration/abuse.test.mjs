@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import http2 from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 
 import { friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
 import { RawHttp2, block, flags, frame, number, request, types } from '../support/http2_frames.mjs';
-import { Connection } from '../support/raw.mjs';
+import { Connection, RawWebSocket, exchange } from '../support/raw.mjs';
 import { startServer, testedBinary, until } from '../support/server.mjs';
 
 const bundle = '/api/docs/swagger-ui-bundle.js';
@@ -157,7 +158,7 @@ describe('floods by HTTP/2', () => {
           let sent = 0;
           await connection.flood(() => {
             sent += bytes.length;
-            return sent < 500e6 ? bytes : assert.fail('nobody minds');
+            return sent < 20e6 ? bytes : assert.fail('nobody minds');
           });
           connection.destroy();
         }
@@ -254,5 +255,77 @@ describe('floods by HTTP/2', () => {
     assert.deepEqual(new Set(await Promise.all(upTo(10).map(() => ask({ ':path': bundle })))), new Set([200]));
     for (let i = 0; i < 100; i++) await new Promise(resolve => session.ping(resolve));
     session.close();
+  });
+});
+
+describe('more connections than there are places', () => {
+  const connect = async server => {
+    const connection = await Connection.connect(server);
+    connection.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+    const status = await connection.response().then(response => response.status, () => null); // null: it was reset
+    return { connection, status };
+  };
+  const isFull = ({ status }) => status === 503 || status === null;
+
+  // Each fills the places with one kind of connection; they are free again when these have gone.
+  const kinds = {
+    'by HTTP': async server => (await connect(server)).connection,
+    'WebSockets': async server => {
+      const socket = await RawWebSocket.open(server);
+      assert.equal(socket.upgrade.status, 101);
+      return socket;
+    },
+    'WebSockets of sessions that polled': async server => {
+      const target = '/socket.io/?EIO=4&transport=';
+      const { sid } = JSON.parse((await exchange(server, `GET ${target}polling HTTP/1.1`)).body.slice(1));
+      const socket = await RawWebSocket.open(server, `${target}websocket&sid=${sid}`); // maybe on another thread
+      assert.equal(socket.upgrade.status, 101);
+      return socket;
+    },
+  };
+  const fill = async (t, env) => {
+    const server = await startServer({ env });
+    t.after(() => server.stop());
+    for (const [what, open] of Object.entries(kinds)) {
+      const open16 = [];
+      await until(async () => {
+        while (open16.length < 16) {
+          const opened = await open(server).catch(() => null);
+          if (opened === null || opened.ended) return false; // those before have not gone yet
+          open16.push(opened);
+        }
+        return true;
+      }, `sixteen ${what}`);
+      await until(async () => isFull(await connect(server)), `no place beside sixteen ${what}`);
+      for (const connection of open16) connection.destroy();
+      await until(async () => {
+        const { connection, status } = await connect(server);
+        connection.destroy();
+        return status === 200;
+      }, `places when sixteen ${what} have gone`);
+    }
+    await server.waitForLog(line => /turned away/.test(line.msg));
+    return server;
+  };
+
+  test('are turned away, and others come when these have gone', t => fill(t, { MAX_CONNECTIONS: '17' }));
+
+  test('of one address are turned away, of another they are not', async t => {
+    const server = await fill(t, { MAX_CONNECTIONS_PER_IP: '17' });
+    const crowd = await Promise.all(upTo(20).map(() => connect(server)));
+    assert.ok(crowd.some(isFull));
+    const other = await new Promise((resolve, reject) => {
+      http.get(`${server.url}/health`, { localAddress: '127.0.0.2', agent: false }, resolve).on('error', reject);
+    });
+    assert.equal(other.statusCode, 200);
+    for (const { connection } of crowd) connection.destroy();
+  });
+
+  test('through a proxy that is trusted are not counted', async t => {
+    const server = await startServer({ env: { MAX_CONNECTIONS_PER_IP: '2', TRUST_PROXY: '127.0.0.1' } });
+    t.after(() => server.stop());
+    const crowd = await Promise.all(upTo(20).map(() => connect(server)));
+    assert.deepEqual(new Set(crowd.map(({ status }) => status)), new Set([200]));
+    for (const { connection } of crowd) connection.destroy();
   });
 });

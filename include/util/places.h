@@ -1,0 +1,23 @@
+/* Places for connections: so many in all, and so many for each client, counted by its limit key (util/ip_address.h).
+ * Any thread. */
+#ifndef STONECHAT_UTIL_PLACES_H
+#define STONECHAT_UTIL_PLACES_H
+
+#include <stdbool.h>
+
+#include "util/ip_address.h"
+
+struct places;
+struct place;
+
+/* 0 is no limit. NULL without memory. */
+struct places *places_create(int max, int max_per_client);
+/* No place is taken any more; it goes when the last one is given back. NULL is fine. */
+void places_destroy(struct places *places);
+
+/* A place for this client, or for one that is not counted by itself (NULL); NULL when there is none left. */
+struct place *places_take(struct places *places, const struct ip_address *client);
+/* Gives it back. NULL is fine. */
+void place_give_back(struct place *place);
+
+#endif

@@ -1,0 +1,96 @@
+/* Places for connections: in all and for each client, taken and given back. */
+#include "util/places.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const struct ip_address ALICE = {{1}}, BOB = {{2}};
+
+static void test_all(void **state)
+{
+    (void)state;
+    struct places *places = places_create(3, 0);
+    struct place *taken[] = {places_take(places, &ALICE), places_take(places, &ALICE), places_take(places, NULL)};
+    assert_null(places_take(places, &BOB));
+    assert_null(places_take(places, NULL));
+    place_give_back(taken[0]);
+    taken[0] = places_take(places, &BOB);
+    assert_null(places_take(places, &ALICE));
+    for (int i = 0; i < 3; i++) {
+        assert_non_null(taken[i]);
+        place_give_back(taken[i]);
+    }
+    place_give_back(NULL);
+    places_destroy(places);
+    places_destroy(NULL);
+}
+
+static void test_each_client(void **state)
+{
+    (void)state;
+    struct places *places = places_create(0, 2);
+    struct place *one = places_take(places, &ALICE), *two = places_take(places, &ALICE);
+    assert_true(one != NULL && two != NULL);
+    assert_null(places_take(places, &ALICE));
+    struct place *bob = places_take(places, &BOB), *many[10];
+    assert_non_null(bob);
+    for (int i = 0; i < 10; i++) {
+        many[i] = places_take(places, NULL);
+        assert_non_null(many[i]);
+    }
+    place_give_back(one);
+    one = places_take(places, &ALICE);
+    assert_non_null(one);
+    assert_null(places_take(places, &ALICE));
+    place_give_back(one);
+    place_give_back(two);
+    place_give_back(bob);
+    for (int i = 0; i < 10; i++) {
+        place_give_back(many[i]);
+    }
+    places_destroy(places);
+}
+
+static void test_places_that_come_back_late(void **state)
+{
+    (void)state;
+    struct places *places = places_create(0, 1);
+    struct place *place = places_take(places, &ALICE);
+    places_destroy(places);
+    place_give_back(place); /* a sanitizer tells whether it was freed too early, or not at all */
+}
+
+static void test_many_clients(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 20000 };
+    static struct place *taken[CLIENTS];
+    struct places *places = places_create(0, 1);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < CLIENTS; i++) {
+            struct ip_address client = {{(uint8_t)i, (uint8_t)(i >> 8)}};
+            taken[i] = places_take(places, &client);
+            assert_non_null(taken[i]);
+            assert_null(places_take(places, &client));
+        }
+        for (int i = 0; i < CLIENTS; i++) {
+            place_give_back(taken[i]);
+        }
+    }
+    places_destroy(places);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all),
+        cmocka_unit_test(test_each_client),
+        cmocka_unit_test(test_places_that_come_back_late),
+        cmocka_unit_test(test_many_clients),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -30,6 +30,9 @@
 
 enum { TOKEN_CACHE_SLOTS = 4096 };
 
+/* Room for a token, and what goes with it. */
+enum { STRANGER_MAX_BYTES = 4 * TOKEN_MAX_BYTES };
+
 /* What belongs to one thread. `services` comes first: it is the context of what the thread serves. */
 struct worker {
     struct services services;
@@ -173,6 +176,11 @@ static void find_peer(void *data, int node, sio_on_peer *on_found, void *found_d
     node_find_peer(data, node, on_found, found_data);
 }
 
+static uint32_t max_packets_per_second(const struct config *config)
+{
+    return config->rate_limit_disabled ? 0 : (uint32_t)config->socket_packets_per_second;
+}
+
 static bool create_sockets(struct program *program, int index)
 {
     const struct config *config = &program->config;
@@ -189,6 +197,8 @@ static bool create_sockets(struct program *program, int index)
                                                 .ping_timeout_ms = (uint32_t)config->ping_timeout_ms,
                                                 .connect_timeout_ms = (uint32_t)config->connect_timeout_ms,
                                                 .max_payload_bytes = (uint32_t)config->max_payload_bytes,
+                                                .stranger_max_bytes = STRANGER_MAX_BYTES,
+                                                .max_packets_per_second = max_packets_per_second(config),
                                                 .send_queue_max_bytes = (uint32_t)config->send_queue_max_bytes,
                                                 .namespaces = CLIENT_NAMESPACES,
                                                 .is_origin_allowed = is_origin_allowed,
@@ -208,6 +218,8 @@ static bool create_sockets(struct program *program, int index)
                                         .ping_timeout_ms = (uint32_t)config->ping_timeout_ms,
                                         .connect_timeout_ms = (uint32_t)config->connect_timeout_ms,
                                         .max_payload_bytes = (size_t)config->max_payload_bytes,
+                                        .stranger_max_bytes = STRANGER_MAX_BYTES,
+                                        .max_packets_per_second = max_packets_per_second(config),
                                         .send_queue_max_bytes = (size_t)config->send_queue_max_bytes});
     return worker->sockets != NULL && worker->streams != NULL && worker->plain_sockets != NULL;
 }

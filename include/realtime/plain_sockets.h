@@ -23,7 +23,9 @@ struct plain_sockets_options {
     uint32_t ping_interval_ms, ping_timeout_ms;
     uint32_t connect_timeout_ms; /* for the token to come */
     size_t max_payload_bytes;
-    size_t send_queue_max_bytes; /* a socket whose queue passes this is closed; its client resumes */
+    size_t stranger_max_bytes;       /* the same until the token has come */
+    uint32_t max_packets_per_second; /* from one socket, twice as many at once; 0: no limit */
+    size_t send_queue_max_bytes;     /* a socket whose queue passes this is closed; its client resumes */
 };
 
 /* NULL without memory. `options` is copied; what it points at must stay. */

@@ -79,6 +79,7 @@ struct config {
     int ping_timeout_ms;
     int connect_timeout_ms;
     int64_t max_payload_bytes;
+    int socket_packets_per_second;
     int64_t send_queue_max_bytes;
     int presence_grace_ms;
     int presence_lease_seconds;

@@ -386,6 +386,21 @@ static bool send_open_packet(struct eio_session *session)
     return true;
 }
 
+void eio_limit_stranger(const struct eio_server *server, struct ws_connection *socket)
+{
+    if (server->options.stranger_max_bytes > 0) {
+        ws_connection_limit(socket, server->options.stranger_max_bytes);
+    }
+}
+
+void eio_session_trust(struct eio_session *session)
+{
+    session->is_trusted = true;
+    if (session->socket != NULL) {
+        ws_connection_limit(session->socket, session->server->options.max_payload_bytes);
+    }
+}
+
 static bool start_transport(struct eio_session *session, struct stream *stream)
 {
     if (stream == NULL) {
@@ -393,7 +408,11 @@ static bool start_transport(struct eio_session *session, struct stream *stream)
         return session->polling != NULL;
     }
     session->socket = ws_connection_create(&session->server->sockets, stream, &SOCKET_CALLBACKS, session);
-    return session->socket != NULL && send_open_packet(session);
+    if (session->socket == NULL) {
+        return false;
+    }
+    eio_limit_stranger(session->server, session->socket);
+    return send_open_packet(session);
 }
 
 struct eio_session *eio_session_open(struct eio_server *server, struct stream *stream,
@@ -442,6 +461,9 @@ void eio_session_adopt(struct eio_session *session, struct ws_connection *socket
     eio_polling_destroy(session);
     session->socket = socket;
     ws_connection_set_user(socket, &SOCKET_CALLBACKS, session);
+    if (session->is_trusted) {
+        eio_session_trust(session);
+    }
     for (uint32_t i = 0; i < queue.count; i++) {
         if (!ws_connection_send(socket, frame_queue_at(&queue, i), SIO_SENDING_PACED)) {
             close_overflown(session);
@@ -505,6 +527,7 @@ struct eio_server *eio_server_create(struct eio_group *group, int worker, struct
     server->handler = handler;
     server->owner = owner;
     ws_host_init(&server->sockets, loop, options->max_payload_bytes, options->send_queue_max_bytes);
+    server->sockets.max_frames_per_second = options->max_packets_per_second;
     atomic_store(&group->servers[worker], server);
     return server;
 }

@@ -12,6 +12,7 @@
 #include "frame.h"
 #include "http/request.h"
 #include "loop/loop.h"
+#include "rate.h"
 #include "realtime/socketio.h"
 #include "util/slice.h"
 #include "util/uuid_map.h"
@@ -48,6 +49,8 @@ struct eio_handler {
 struct eio_options {
     uint32_t ping_interval_ms, ping_timeout_ms;
     uint32_t max_payload_bytes;
+    uint32_t stranger_max_bytes;     /* of a WebSocket's message until eio_session_trust; 0: max_payload_bytes */
+    uint32_t max_packets_per_second; /* from one session; 0: no limit */
     uint32_t send_queue_max_bytes;
     uint32_t polling_hold_ms; /* 0: a poll is held for as long as it takes */
     bool (*is_origin_allowed)(const void *origin_data, struct slice origin);
@@ -83,7 +86,8 @@ struct eio_session {
     uint32_t pins;        /* who needs the memory beyond the close */
     uint8_t sid[15];
     uint8_t state;
-    bool awaits_pong, is_doom_orderly;
+    bool awaits_pong, is_doom_orderly, is_trusted;
+    struct rate rate; /* of the packets that are posted */
 };
 
 /* --- servers --- */
@@ -115,6 +119,9 @@ size_t eio_session_queued_bytes(const struct eio_session *session);
 void eio_session_close(struct eio_session *session, const char *reason, enum ws_close_code code);
 /* Closes it at the end of the turn, behind what is queued. `reason` is static. */
 void eio_session_close_later(struct eio_session *session, const char *reason);
+
+/* It is known whose it is: its messages may be as large as any. */
+void eio_session_trust(struct eio_session *session);
 
 /* Calls the handler's on_turn_end, once. */
 void eio_session_defer(struct eio_session *session);

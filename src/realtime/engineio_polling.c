@@ -114,11 +114,16 @@ void eio_request_poll(struct eio_server *server, struct eio_request *request)
 static bool read_packets(struct eio_session *session, struct slice body)
 {
     struct buffer bytes = buffer_init(body.length + 1);
+    uint32_t max_per_second = session->server->options.max_packets_per_second;
     bool is_last = false, good = utf8_is_valid(body);
     while (good && !is_last) {
         struct eio_packet packet;
         struct slice before = body;
         good = eio_payload_next(&body, &is_last, &bytes, &packet);
+        if (!rate_take(&session->rate, max_per_second, 1, eio_monotonic_ms())) {
+            eio_session_close(session, "transport error", WS_CLOSE_POLICY); /* what follows goes to nobody */
+            break;
+        }
         if (good && packet.is_binary) {
             eio_session_on_bytes(session, packet.data);
         } else if (good) {

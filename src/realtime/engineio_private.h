@@ -43,6 +43,8 @@ struct eio_session *eio_session_open(struct eio_server *server, struct stream *s
                                      const struct eio_opening *opening);
 /* NULL when there is none, or its time is over. A lingering one is found too. */
 struct eio_session *eio_session_find(struct eio_server *server, const uint8_t sid[15]);
+/* A WebSocket of somebody who has not said yet who it is. */
+void eio_limit_stranger(const struct eio_server *server, struct ws_connection *socket);
 /* The open packet with its digit. */
 void eio_session_describe(const struct eio_session *session, struct buffer *out);
 /* Forgets a session whose client was told by a poll that it is closed. */

@@ -114,6 +114,7 @@ void eio_probe_start(struct eio_server *server, const uint8_t sid[15], struct st
         free(probe);
         return;
     }
+    eio_limit_stranger(server, probe->socket);
     session->probe = probe;
     loop_timer_start(server->loop, &probe->timeout, PROBE_TIMEOUT_MS);
 }

@@ -166,6 +166,7 @@ static void on_open(struct session *session, const struct session_opening *openi
         return;
     }
     socket->state = PLAIN_OPEN;
+    ws_connection_limit(socket->connection, socket->sockets->options.max_payload_bytes);
     send_ready(socket, opening);
     loop_timer_start(socket->sockets->options.loop, &socket->timer, socket->sockets->options.ping_interval_ms);
     ws_connection_resume(socket->connection);
@@ -377,6 +378,7 @@ static void on_upgraded(struct stream *stream, void *data)
     } else if (socket->admission != ADMISSION_NO_TOKEN) {
         enter(socket, socket->admission);
     } else {
+        ws_connection_limit(socket->connection, sockets->options.stranger_max_bytes);
         loop_timer_start(sockets->options.loop, &socket->timer, sockets->options.connect_timeout_ms);
     }
 }
@@ -476,6 +478,7 @@ struct plain_sockets *plain_sockets_create(const struct plain_sockets_options *o
     }
     sockets->options = *options;
     ws_host_init(&sockets->host, options->loop, options->max_payload_bytes, options->send_queue_max_bytes);
+    sockets->host.max_frames_per_second = options->max_packets_per_second;
     return sockets;
 }
 

@@ -249,6 +249,7 @@ void sio_accept(struct sio_socket *socket, struct slice extra)
         buffer_append_slice(&json, extra);
         buffer_append_char(&json, '}');
         socket->state = SOCKET_CONNECTED;
+        eio_session_trust(&session->engine);
         loop_timer_stop(eio_server_loop(session->engine.server), &session->connect_timeout);
         send_packet(socket, (struct sio_packet_parts){.type = SIO_CONNECT, .json = buffer_slice(&json), .ack_id = -1});
         buffer_dispose(&json);
@@ -618,6 +619,8 @@ struct sio_server *sio_server_create(struct sio_group *group, int worker, struct
     struct eio_options engine = {.ping_interval_ms = options->ping_interval_ms,
                                  .ping_timeout_ms = options->ping_timeout_ms,
                                  .max_payload_bytes = options->max_payload_bytes,
+                                 .stranger_max_bytes = options->stranger_max_bytes,
+                                 .max_packets_per_second = options->max_packets_per_second,
                                  .send_queue_max_bytes = options->send_queue_max_bytes,
                                  .polling_hold_ms = options->polling_hold_ms,
                                  .is_origin_allowed = options->is_origin_allowed,

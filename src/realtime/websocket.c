@@ -9,7 +9,7 @@
 
 void ws_parser_init(struct ws_parser *parser, size_t max_message_bytes)
 {
-    *parser = (struct ws_parser){.message = buffer_init(max_message_bytes)};
+    *parser = (struct ws_parser){.message = buffer_init(max_message_bytes), .max_bytes = max_message_bytes};
 }
 
 void ws_parser_dispose(struct ws_parser *parser)
@@ -208,7 +208,8 @@ static void start_data_frame(struct ws_parser *parser, const struct header *head
         parser->fragments = 0;
         parser->checked = 0;
     }
-    if (header->payload_length > parser->message.max_bytes - parser->message.length) {
+    if (header->payload_length > parser->max_bytes ||
+        parser->message.length > parser->max_bytes - header->payload_length) {
         fail(event, WS_CLOSE_TOO_BIG);
         return;
     }
@@ -287,8 +288,10 @@ size_t ws_parser_read(struct ws_parser *parser, const char *bytes, size_t length
             if (taken == 0) {
                 break;
             }
+            parser->frames++;
         } else {
             used += header.length;
+            parser->frames++;
             start_data_frame(parser, &header, ret_event);
         }
     }

@@ -45,6 +45,8 @@ struct ws_parser {
     size_t checked;        /* bytes of a text message that are known to be whole characters */
     uint64_t frame_left;   /* bytes of the data frame that are still to come */
     uint32_t fragments;
+    uint32_t frames;  /* begun since its user has set it to 0 */
+    size_t max_bytes; /* of a message; no more than `message` can take */
     uint8_t mask[4];
     uint8_t mask_at;
     uint8_t opcode; /* of the message under way; WS_OPCODE_CONTINUATION when there is none */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rate.h"
+
 /* The closing handshake: whoever closes first sends a Close and waits for the other's; then the server ends the TCP
  * connection. After a failure nothing of the peer can be understood any more, so its bytes are thrown away until it
  * ends the connection itself: ending it first, with bytes unread, could destroy the Close that tells why. */
@@ -28,6 +30,7 @@ struct ws_connection {
     struct loop_deferred work; /* writes what is queued, or frees the dead */
     struct timer deadline;     /* of the closing handshake */
     struct ws_connection *previous, *next;
+    struct rate rate; /* of the frames that come */
     uint32_t writing; /* frames at the queue's head that are under write */
     uint8_t state;
     bool is_paused;
@@ -224,6 +227,16 @@ static void on_event(struct ws_connection *connection, const struct ws_event *ev
     }
 }
 
+static void count_frames(struct ws_connection *connection)
+{
+    uint32_t frames = connection->parser.frames, max = connection->host->max_frames_per_second;
+    connection->parser.frames = 0;
+    if (frames > 0 && max > 0 && !rate_take(&connection->rate, max, frames, loop_now_ms(connection->host->loop)) &&
+        connection->state == STATE_OPEN) {
+        fail(connection, WS_CLOSE_POLICY);
+    }
+}
+
 static bool is_reading(const struct ws_connection *connection)
 {
     return connection->state == STATE_OPEN || connection->state == STATE_CLOSING;
@@ -267,7 +280,10 @@ static size_t on_read(void *data, const char *bytes, size_t length)
     borrow_scratch(connection);
     do {
         used += ws_parser_read(&connection->parser, bytes + used, length - used, &event);
-        on_event(connection, &event);
+        count_frames(connection);
+        if (is_reading(connection)) {
+            on_event(connection, &event);
+        }
     } while (event.type != WS_EVENT_MORE && is_reading(connection) && !connection->is_paused);
     return_scratch(connection);
     return is_reading(connection) ? used : length;
@@ -323,6 +339,12 @@ bool ws_connection_send(struct ws_connection *connection, struct sio_frame *fram
     }
     write_soon(connection);
     return frame_queue_offer(&connection->queue, frame, sending, connection->host->queue_max_bytes);
+}
+
+void ws_connection_limit(struct ws_connection *connection, size_t max_message_bytes)
+{
+    size_t most = connection->host->max_message_bytes;
+    connection->parser.max_bytes = max_message_bytes < most ? max_message_bytes : most;
 }
 
 size_t ws_connection_queued_bytes(const struct ws_connection *connection)

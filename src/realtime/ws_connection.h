@@ -21,6 +21,7 @@ enum { WS_REASON_MAX_BYTES = WS_CONTROL_MAX_BYTES - 2 };
 struct ws_host {
     struct loop *loop;
     size_t max_message_bytes, queue_max_bytes;
+    uint32_t max_frames_per_second; /* to be set by its user; 0: no limit */
     /* private */
     struct buffer scratch;
     struct ws_connection *first;
@@ -64,6 +65,9 @@ bool ws_connection_send(struct ws_connection *connection, struct sio_frame *fram
 /* Pauses reading, after the message that is being told, and resumes it. */
 void ws_connection_pause(struct ws_connection *connection);
 void ws_connection_resume(struct ws_connection *connection);
+
+/* Messages may have so many bytes from now on; no more than those of the host. */
+void ws_connection_limit(struct ws_connection *connection, size_t max_message_bytes);
 
 /* Bytes that wait to be written. */
 size_t ws_connection_queued_bytes(const struct ws_connection *connection);

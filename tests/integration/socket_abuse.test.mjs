@@ -4,12 +4,28 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { friends, stopServer } from '../support/api.mjs';
-import { RawWebSocket, exchange } from '../support/raw.mjs';
-import { startServer } from '../support/server.mjs';
+import { friends, patienceMs, stopServer, unique, upTo } from '../support/api.mjs';
+import { RawWebSocket, exchange, opcodes } from '../support/raw.mjs';
+import { startServer, until } from '../support/server.mjs';
 
 const websocket = '/socket.io/?EIO=4&transport=websocket';
 const polling = '/socket.io/?EIO=4&transport=polling';
+
+/** A WebSocket of /ws, open and ready. */
+async function openPlain(client) {
+  const socket = await RawWebSocket.open(client.server, `/ws?token=${client.token}`);
+  assert.match(await socket.text(), /^\{"event":"ready"/);
+  return socket;
+}
+
+/** A session by polling: `ask(method, body)`. */
+async function openPolling(server) {
+  const { sid } = JSON.parse((await exchange(server, `GET ${polling} HTTP/1.1`)).body.slice(1));
+  return (method, body = '') =>
+    exchange(server, `${method} ${polling}&sid=${sid} HTTP/1.1\r\nContent-Length: ${body.length}`, body);
+}
+
+const sockets = { 'Socket.IO': client => RawWebSocket.session(client), '/ws': openPlain };
 
 describe('pages of other origins', () => {
   let server, alice;
@@ -50,5 +66,180 @@ describe('pages of other origins', () => {
     const upgrade = await RawWebSocket.open(server, `${websocket}&sid=${sid}`, { Origin: foreign[0] });
     assert.equal(upgrade.upgrade.status, 403);
     upgrade.destroy();
+  });
+});
+
+describe('too many packets', () => {
+  let server, mallory, alice, bob, phone;
+
+  before(async () => {
+    server = await startServer({ env: { RATE_LIMIT_DISABLED: '0', SOCKET_PACKETS_PER_SECOND: '50' } });
+    [mallory] = await friends(server, 'mallory', 'victim');
+    [alice, bob] = await friends(server, 'alice', 'bob');
+    phone = await bob.connect({ transports: ['websocket'] });
+  });
+  after(() => stopServer(server));
+
+  const isUndisturbed = async () => {
+    const message = await alice.send(bob, unique('undisturbed'));
+    assert.deepEqual(await phone.next('private-message'), message);
+  };
+
+  for (const [kind, open] of Object.entries(sockets)) {
+    const event = kind === '/ws' ? '{"event":"no-such-event"}' : '42["no-such-event"]';
+    const floods = {
+      events: socket => socket.send(event),
+      pings: socket => socket.send('', { opcode: opcodes.ping }),
+      pongs: socket => socket.send('', { opcode: opcodes.pong }),
+      fragments: (socket, i) => socket.send('', { opcode: i === 1 ? opcodes.text : opcodes.continuation, fin: false }),
+    };
+    for (const [what, send] of Object.entries(floods)) {
+      test(`${what} by ${kind} end it with 1008`, async () => {
+        const socket = await open(mallory);
+        for (const i of upTo(2000)) send(socket, i);
+        assert.equal(await socket.closeCode(), 1008);
+        await isUndisturbed();
+      });
+    }
+
+    test(`as many as may come by ${kind} are answered`, async () => {
+      const socket = await open(mallory);
+      for (let i = 0; i < 50; i++) socket.send(event);
+      for (let i = 0; i < 50; i++) assert.match(await socket.text(), /operation-error/);
+      socket.destroy();
+    });
+  }
+
+  test('by polling end the session, in one post or in many', async () => {
+    for (const body of [Array(2000).fill('42["no-such-event"]').join('\u001e'), '3']) {
+      const ask = await openPolling(server);
+      await ask('POST', `40${JSON.stringify({ token: mallory.token })}`);
+      const answers = await Promise.all(upTo(150).map(() => ask('POST', body)));
+      assert.ok(answers.some(answer => answer.status === 400), 'nobody minds');
+      assert.equal((await ask('GET')).status, 400);
+      await isUndisturbed();
+    }
+  });
+});
+
+describe('what a socket may send', () => {
+  let server, mallory;
+
+  before(async () => {
+    server = await startServer({ env: { MAX_PAYLOAD_BYTES: '100000' } });
+    [mallory] = await friends(server, 'mallory', 'victim');
+  });
+  after(() => stopServer(server));
+
+  const closedBy = async (open, code, ...sends) => {
+    const socket = await open(mallory);
+    for (const [payload, options] of sends) socket.send(payload, options);
+    assert.equal(await socket.closeCode(), code, `${sends[0][0]}`.slice(0, 60));
+  };
+
+  test('strangers may send what a token needs, and no more', async () => {
+    for (const target of [websocket, '/ws']) {
+      const stranger = async () => {
+        const socket = await RawWebSocket.open(server, target);
+        if (target === websocket) await socket.text();
+        return socket;
+      };
+      await closedBy(stranger, 1009, ['x'.repeat(20_000)]);
+      await closedBy(stranger, 1009, ['4'.repeat(9000), { fin: false }], ['4'.repeat(9000), { opcode: opcodes.continuation }]);
+    }
+    const known = await RawWebSocket.session(mallory);
+    known.send(`42["no-such-event","${'x'.repeat(90_000)}"]`);
+    assert.match(await known.text(), /operation-error/);
+    known.destroy();
+    const plain = await openPlain(mallory);
+    plain.send(`{"event":"no-such-event","data":{"x":"${'x'.repeat(90_000)}"}}`);
+    assert.match(await plain.text(), /operation-error/);
+    plain.destroy();
+  });
+
+  test('strangers that come from polling may not send more either, and who is known may', async () => {
+    const probe = async token => {
+      const { sid } = JSON.parse((await exchange(server, `GET ${polling} HTTP/1.1`)).body.slice(1));
+      const ask = (method, body = '') =>
+        exchange(server, `${method} ${polling}&sid=${sid} HTTP/1.1\r\nContent-Length: ${body.length}`, body);
+      if (token) {
+        await ask('POST', `40${JSON.stringify({ token })}`);
+        assert.match((await ask('GET')).body, /^40/);
+      }
+      const socket = await RawWebSocket.open(server, `${websocket}&sid=${sid}`);
+      socket.send('2probe');
+      assert.equal(await socket.text(), '3probe');
+      socket.send('5');
+      return socket;
+    };
+    await closedBy(() => probe(), 1009, ['x'.repeat(20_000)]);
+    const known = await probe(mallory.token);
+    known.send(`42["no-such-event","${'x'.repeat(90_000)}"]`);
+    assert.match(await known.text(), /operation-error/);
+    known.destroy();
+  });
+
+  test('messages have an end, in bytes and in fragments', async () => {
+    for (const open of Object.values(sockets)) {
+      await closedBy(open, 1009, ['x'.repeat(100_001)]);
+      await closedBy(open, 1009, ['x'.repeat(60_000), { fin: false }], ['x'.repeat(60_000), { opcode: opcodes.continuation }]);
+      const socket = await open(mallory);
+      socket.send('4', { fin: false });
+      const fragment = Buffer.from([0, 0x80, 1, 2, 3, 4]); // empty, not the last
+      socket.write(Buffer.concat(Array(65_537).fill(fragment)));
+      assert.equal(await socket.closeCode(), 1008);
+    }
+  });
+
+  test('events are neither deep nor full of attachments', async () => {
+    const deep = (depth, open, close) => open.repeat(depth) + '1' + close.repeat(depth);
+    const session = sockets['Socket.IO'];
+    for (const json of [deep(33, '[', ']'), deep(33, '{"a":', '}'), '['.repeat(50_000)]) {
+      await closedBy(session, 1008, [`42["typing",${json}]`]);
+    }
+    const placeholders = upTo(17).map(i => `{"_placeholder":true,"num":${i - 1}}`);
+    await closedBy(session, 1008, [`4517-["typing",${placeholders.join()}]`]);
+    await closedBy(session, 1009, [`452-["typing",${placeholders.slice(0, 2).join()}]`],
+      ['x'.repeat(60_000), { opcode: opcodes.binary }], ['x'.repeat(60_000), { opcode: opcodes.binary }]);
+    const plain = await openPlain(mallory);
+    plain.send(`{"event":"typing","data":${deep(40_000, '[', ']')},"id":1}`);
+    assert.match(await plain.text(), /INVALID_PAYLOAD/);
+    plain.destroy();
+  });
+});
+
+describe('sockets that do nothing', () => {
+  const start = async (t, env) => {
+    const server = await startServer({ env });
+    t.after(() => stopServer(server));
+    const [alice] = await friends(server, 'alice', 'bob');
+    return { server, alice };
+  };
+
+  test('have so much time to say who they are', async t => {
+    const { server, alice } = await start(t, { CONNECT_TIMEOUT_MS: '500' });
+    const good = await RawWebSocket.session(alice);
+    const silent = await RawWebSocket.open(server, websocket);
+    const refused = await RawWebSocket.open(server, websocket);
+    refused.send('40{"token":"none"}');
+    const ask = await openPolling(server);
+    assert.ok([null, 1000].includes(await silent.closeCode()));
+    const last = await refused.text().then(() => refused.text());
+    assert.match(last, /^44\{"message":"Authentication error/);
+    assert.ok([null, 1000].includes(await refused.closeCode()));
+    await until(async () => (await ask('POST', '3')).status === 400, 'the session to be gone', patienceMs);
+    assert.equal(good.ended, false);
+    good.send('42["no-such-event"]');
+    assert.match(await good.text(), /operation-error/);
+    good.destroy();
+  });
+
+  test('have so much time to answer a ping', async t => {
+    const { alice, server } = await start(t, { PING_INTERVAL_MS: '300', PING_TIMEOUT_MS: '300' });
+    const socket = await RawWebSocket.session(alice);
+    assert.ok([null, 1000].includes(await socket.closeCode())); // reads on, and answers none
+    const ask = await openPolling(server);
+    await ask('POST', `40${JSON.stringify({ token: alice.token })}`);
+    await until(async () => (await ask('GET')).status === 400, 'the session to be gone', patienceMs);
   });
 });

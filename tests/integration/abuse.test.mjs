@@ -333,3 +333,75 @@ describe('more connections than there are places', () => {
     for (const { connection } of crowd) connection.destroy();
   });
 });
+
+describe('clients that take their time', () => {
+  let server, alice;
+
+  before(async () => {
+    server = await startServer({ env: { REQUEST_TIMEOUT_SECONDS: '2' } });
+    [alice] = await friends(server, 'alice', 'bob');
+  });
+  after(() => stopServer(server));
+
+  const post = request('POST', '/api/auth/login', { 'content-type': 'application/json', 'content-length': '1000' });
+  const head = 'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+
+  // What is sent first, and then a little at a time, for longer than a request may take.
+  const drips = {
+    'headers by HTTP/1': [Connection, 'GET /api/chats HTTP/1.1\r\nHost: x\r\n', i => `X-${i}: x\r\n`],
+    'a body by HTTP/1': [Connection, `${head}Content-Length: 1000\r\n\r\n`, () => ' '],
+    'chunks by HTTP/1': [Connection, `${head}Transfer-Encoding: chunked\r\n\r\n`, () => '1\r\n \r\n'],
+    'headers by HTTP/2': [RawHttp2, frame(types.headers, 0, 1, post), i => frame(types.continuation, 0, 1, block({ [`x-${i}`]: 'x' }))],
+    'a body by HTTP/2': [RawHttp2, frame(types.headers, flags.endHeaders, 1, post), () => frame(types.data, 0, 1, ' ')],
+  };
+  for (const [what, [Kind, first, more]] of Object.entries(drips)) {
+    test(`with ${what} are cut off`, { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+      const connections = await Promise.all(upTo(100).map(() => (Kind === RawHttp2 ? Kind.open(server) : Kind.connect(server))));
+      for (const connection of connections) connection.write(first);
+      let i = 0;
+      await until(() => {
+        for (const connection of connections) if (!connection.ended) connection.write(more(++i));
+        return connections.every(connection => connection.ended);
+      }, 'all of them to be cut off', patienceMs);
+    }));
+  }
+
+  test('with bodies that nobody finishes take no memory from others', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+    const connections = await Promise.all(upTo(200).map(() => Connection.connect(server)));
+    for (const connection of connections) connection.write(`${head}Content-Length: 1000000\r\n\r\n${'x'.repeat(900_000)}`);
+    await until(() => connections.every(connection => connection.ended), 'all of them to be cut off', patienceMs);
+  }));
+
+  test('with replies by HTTP/2 take no memory from others', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+    const connections = await Promise.all(upTo(10).map(() => RawHttp2.connect(server)));
+    const noWindow = frame(types.settings, 0, 0, Buffer.concat([Buffer.from([0, 4]), number(0)]));
+    for (const connection of connections) {
+      connection.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), noWindow,
+        ...upTo(100).map(i => frame(types.headers, flags.endHeaders | flags.endStream, 2 * i - 1, request('GET', bundle)))]));
+    }
+    await until(() => connections.every(connection => connection.ended), 'all of them to be cut off', patienceMs);
+  }));
+
+  test('with replies by HTTP/1 take no memory from others', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+    const connections = await Promise.all(upTo(200).map(() => Connection.connect(server)));
+    for (const connection of connections) {
+      connection.socket.pause();
+      connection.write(`GET ${bundle} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(5));
+    }
+    await server.waitForLog(line => line.msg === 'a connection was cut' && /holds|read/.test(line.reason));
+    for (const connection of connections) connection.destroy();
+  }));
+});
+
+test('a CONTINUATION behind the farewell does not keep the server from ending', { timeout: 120_000 }, async () => {
+  const server = await startServer();
+  const connection = await RawHttp2.open(server);
+  connection.write(frame(types.headers, 0, 1, request('GET', '/health')));
+  connection.write(frame(types.continuation, 0, 1));
+  const farewells = () => connection.frames().filter(({ type }) => type === types.goaway).length;
+  await until(() => connection.frames().length > 0, 'the server to speak', patienceMs);
+  const stopped = server.stop();
+  await until(() => farewells() === 2 || connection.ended, 'the second farewell', patienceMs);
+  connection.write(frame(types.continuation, 0, 1));
+  await stopped;
+});

@@ -117,7 +117,7 @@ bool totp_write_qr_svg(struct buffer *out, const char *text)
                   side, side, side, side);
     write_modules(out, code);
     buffer_append_text(out, "\"/></svg>");
-    OPENSSL_cleanse(code->data, (size_t)(code->width * code->width));
+    OPENSSL_cleanse(code->data, (size_t)code->width * (size_t)code->width);
     QRcode_free(code);
     return !out->failed;
 }

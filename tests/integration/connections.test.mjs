@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
@@ -109,7 +109,10 @@ describe('connections', () => {
   test('more clients than descriptors wait, and are served when others have gone', async () => {
     const fds = readdirSync(`/proc/${server.pid}/fd`).length;
     const cpu = () => Number(readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(' ')[13]);
-    execFileSync('prlimit', ['--pid', `${server.pid}`, `--nofile=${fds + 10}:`]);
+    // Its own user may do that.
+    const { uid, gid } = statSync(`/proc/${server.pid}/task`);
+    const user = process.getuid() === 0 ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'] : ['env'];
+    execFileSync(user[0], [...user.slice(1), 'prlimit', '--pid', `${server.pid}`, `--nofile=${fds + 10}:`]);
     const sockets = upTo(40).map(() => net.connect(server.port, '127.0.0.1').on('error', () => {}));
     await server.waitForLog(line => line.msg === 'cannot accept connections');
     const before = cpu();

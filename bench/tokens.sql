@@ -10,8 +10,8 @@ CREATE FUNCTION pg_temp.base64url(bytes bytea) RETURNS text LANGUAGE plpgsql IMM
     $$ BEGIN RETURN translate(encode(bytes, 'base64'), E'+/=\n', '-_'); END $$;
 
 WITH started AS (
-    INSERT INTO logins (user_id, device)
-    SELECT id, 'bench' FROM users WHERE username ~ '^user[0-9]+$'
+    INSERT INTO logins (user_id, device, tokens_until, expires_at)
+    SELECT id, 'bench', now() + interval '7 days', now() + interval '7 days' FROM users WHERE username ~ '^user[0-9]+$'
     RETURNING id, user_id
 ),
 claims AS (

@@ -10,7 +10,7 @@ import { until } from '../support/server.mjs';
 
 const size = 1000;
 const movers = size / 10; // who come back to the other node
-const env = { PRESENCE_GRACE_MS: '8000', PING_INTERVAL_MS: '60000' };
+const env = { PRESENCE_GRACE_MS: '8000', PING_INTERVAL_MS: '60000', MAX_CONNECTIONS_PER_IP: '0' };
 
 const isPresence = ({ event }) => ['user-online', 'user-offline'].includes(event);
 const seen = watcher => watcher.received.filter(isPresence);

@@ -24,7 +24,8 @@ const insertUsers = (name, count) => `
   WITH added AS (
     INSERT INTO users (username, password_hash) SELECT '${name}_' || i, 'x' FROM generate_series(1, ${count}) i
     RETURNING id, username
-  ), logged_in AS (INSERT INTO logins (user_id) SELECT id FROM added RETURNING id, user_id)
+  ), logged_in AS (INSERT INTO logins (user_id, tokens_until, expires_at)
+    SELECT id, now() + interval '1 hour', now() + interval '1 hour' FROM added RETURNING id, user_id)
   SELECT added.id, username, logged_in.id FROM added JOIN logged_in ON user_id = added.id`;
 
 const insertContacts = (name, contact) => `

@@ -16,7 +16,13 @@
 #include "util/buffer.h"
 #include "util/log.h"
 
-enum { WORKERS_MAX = 8, MAX_PAYLOAD_BYTES = 1000000, ECHO_MAX_BYTES = 16 << 20, BODY_MAX_BYTES = 4 << 20 };
+enum {
+    WORKERS_MAX = 8,
+    MAX_PAYLOAD_BYTES = 1000000,
+    ECHO_MAX_BYTES = 16 << 20,
+    BODY_MAX_BYTES = 4 << 20,
+    HELD_MAX_BYTES = 1 << 30
+};
 
 /* What the suites want to find, unless the environment says otherwise. */
 static struct {
@@ -239,8 +245,12 @@ static void read_settings(void)
 /* Serves until a signal comes. True when everything ended in time. */
 static bool serve(int port, int count)
 {
-    struct server_options options = {
-        .host = "::", .port = port, .max_body_bytes = BODY_MAX_BYTES, .request_timeout_s = 30, .drain_s = 3};
+    struct server_options options = {.host = "::",
+                                     .port = port,
+                                     .max_body_bytes = BODY_MAX_BYTES,
+                                     .max_held_bytes = HELD_MAX_BYTES,
+                                     .request_timeout_s = 30,
+                                     .drain_s = 3};
     struct server *server = server_create(&options, workers, count);
     if (server == NULL) {
         return false;

@@ -4,6 +4,7 @@
 // STONECHAT_FAULT_NODES says how many nodes there are. Whoever asks for `url` gets them in turn: a client that comes back
 // comes to another one.
 
+import { chmodSync } from 'node:fs';
 import path from 'node:path';
 
 import {
@@ -60,6 +61,8 @@ export class Cluster {
     const name = '.s.PGSQL.5432';
     const directory = temporaryDirectory();
     this.lines.push(await Proxy.start(() => path.join(this.postgres.sockets, name), path.join(directory, name)));
+    chmodSync(directory, 0o755); // the server does not stay root
+    chmodSync(path.join(directory, name), 0o777);
     return this.databaseUrl.replace(/host=.*/, `host=${encodeURIComponent(directory)}`);
   }
 

@@ -394,14 +394,22 @@ describe('clients that take their time', () => {
 });
 
 test('a CONTINUATION behind the farewell does not keep the server from ending', { timeout: 120_000 }, async () => {
-  const server = await startServer();
+  const server = await startServer({ env: { DRAIN_SECONDS: '8' } });
+  const [alice] = await friends(server, 'alice');
+  // A request that is worked on for that long keeps the connection open behind the farewell.
+  const lock = server.query('BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT');
+  await until(async () => (await server.query("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
+    + " AND relation = 'users'::regclass")) === '1', 'the lock');
   const connection = await RawHttp2.open(server);
-  connection.write(frame(types.headers, 0, 1, request('GET', '/health')));
-  connection.write(frame(types.continuation, 0, 1));
-  const farewells = () => connection.frames().filter(({ type }) => type === types.goaway).length;
-  await until(() => connection.frames().length > 0, 'the server to speak', patienceMs);
+  const me = request('GET', '/api/users/me', { authorization: `Bearer ${alice.token}` });
+  connection.write(frame(types.headers, flags.endHeaders | flags.endStream, 1, me));
+  connection.write(frame(types.headers, 0, 3, request('GET', '/health')));
+  await until(() => connection.frames().length >= 2, 'the server to speak', patienceMs);
   const stopped = server.stop();
+  const farewells = () => connection.frames().filter(({ type }) => type === types.goaway).length;
   await until(() => farewells() === 2 || connection.ended, 'the second farewell', patienceMs);
-  connection.write(frame(types.continuation, 0, 1));
+  assert.equal(connection.ended, false);
+  connection.write(frame(types.continuation, 0, 3));
   await stopped;
+  await lock;
 });

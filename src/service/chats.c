@@ -18,7 +18,7 @@
  * list is, so that a list is never taken for newer than it is. */
 
 /* Room for an ordinary one, so that a list need not grow again and again. */
-enum { CHAT_BYTES = 640, LIST_MAX_BYTES = 1 << 20, VERSION_LENGTH = 48 };
+enum { CHAT_BYTES = 640, LIST_MAX_BYTES = 16 << 20, CACHED_MAX_BYTES = 1 << 20, VERSION_LENGTH = 48 };
 
 struct listing {
     struct services *services;
@@ -141,7 +141,7 @@ static void make_seal(const struct listing *listing, struct slice list, uint8_t 
 static void put(const struct listing *listing, struct slice list)
 {
     uint8_t seal[TOKEN_MAC_BYTES];
-    struct buffer sealed = buffer_init(LIST_MAX_BYTES);
+    struct buffer sealed = buffer_init(CACHED_MAX_BYTES); /* a longer one is read each time */
     make_seal(listing, list, seal);
     buffer_append(&sealed, seal, sizeof seal);
     buffer_append_slice(&sealed, list);

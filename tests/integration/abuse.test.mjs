@@ -8,6 +8,7 @@ import http2 from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 
 import { friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
+import { requestHttp2 } from '../support/http2.mjs';
 import { RawHttp2, block, flags, frame, number, request, types } from '../support/http2_frames.mjs';
 import { Connection, RawWebSocket, exchange } from '../support/raw.mjs';
 import { startServer, testedBinary, until } from '../support/server.mjs';
@@ -54,19 +55,6 @@ async function statusOf(server, bytes) {
   connection.write(bytes);
   const { status, body } = await connection.response();
   return { status, body, connection };
-}
-
-/** A request by HTTP/2: its status, or null when the stream ended without one. */
-function requestHttp2(session, headers, options) {
-  const stream = session.request(headers, options);
-  return new Promise(resolve => {
-    stream.on('error', () => resolve(null));
-    stream.on('close', () => resolve(null));
-    stream.on('response', answer => {
-      stream.resume();
-      resolve(answer[':status']);
-    });
-  });
 }
 
 describe('heads', () => {

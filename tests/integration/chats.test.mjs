@@ -50,6 +50,15 @@ describe('chats', () => {
     assert.deepEqual((await bob.read('/api/chats')).map(chat => [chat.user.id, chat.unreadCount]), [[alice.id, 1]]);
   });
 
+  test('a list of the longest messages comes whole', async () => {
+    const [alice, ...others] = await popular(70);
+    const longest = '\u{1F600}'.repeat(4000);
+    for (const other of others) await other.send(alice, longest);
+    const chats = await alice.read('/api/chats');
+    assert.equal(chats.length, others.length);
+    assert.ok(chats.every(chat => chat.latestMessage.content === longest));
+  });
+
   test('a user without contacts has no chats', async () => {
     const [alice] = await popular(0);
     const { data, pagination } = await alice.get('/api/chats');

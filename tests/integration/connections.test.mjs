@@ -10,6 +10,7 @@ import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 
 import { friends, stopServer, upTo } from '../support/api.mjs';
+import { requestHttp2 } from '../support/http2.mjs';
 import { query, startServer, until } from '../support/server.mjs';
 
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
@@ -20,19 +21,6 @@ function connectHttp2(server, options) {
   session.on('error', () => {});
   session.ended = new Promise(resolve => session.once('close', resolve));
   return session;
-}
-
-/** A request by HTTP/2: its status, or null when the stream ended without one. */
-function requestHttp2(session, headers) {
-  const stream = session.request(headers);
-  return new Promise(resolve => {
-    stream.on('error', () => resolve(null));
-    stream.on('close', () => resolve(null));
-    stream.on('response', answer => {
-      stream.resume();
-      resolve(answer[':status']);
-    });
-  });
 }
 
 describe('connections', () => {

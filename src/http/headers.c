@@ -124,6 +124,9 @@ bool headers_are_unambiguous(struct slice head, bool needs_host)
             break;
         }
         is_first = is_first && is_empty; /* empty lines may come before the first */
+        if (line.length == 0 || memchr(line.data, ':', line.length) == NULL) {
+            continue;
+        }
         struct slice name = take_until(&line, ':');
         hosts += equals_word(name, "host");
         framings += equals_word(name, "content-length") || equals_word(name, "transfer-encoding");

@@ -7,8 +7,10 @@ import { after, before, describe, test } from 'node:test';
 import { query, sharedPostgres, until } from '../support/server.mjs';
 import { upTo } from '../support/api.mjs';
 
-// What the server sets on its connections: the order in which rows are locked depends on it.
+// What the server sets on its connections.
 const settings = 'SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; ';
+// Other plans than that has psql, and everybody as tables and statistics grow.
+const plans = [settings, '', 'SET enable_hashjoin = off;', 'SET enable_indexscan = off; SET enable_bitmapscan = off;'];
 // The columns of what the functions for contacts, reads and calls return.
 const outcome = "ord || ' ' || status || coalesce(' ' || type, '')";
 
@@ -219,7 +221,7 @@ describe('the functions of the schema', () => {
     await sql("UPDATE calls SET status = 'ended', ended_at = now() WHERE ended_at IS NULL");
   });
 
-  test('sessions that run all of it at once never deadlock', async () => {
+  test('sessions that run all of it at once never deadlock, whatever the plans', async () => {
     const pick = list => list[Math.floor(Math.random() * list.length)];
     const people = users.slice(0, 6);
     const other = one => pick(people.filter(user => user !== one));
@@ -251,7 +253,7 @@ describe('the functions of the schema', () => {
     ];
     await Promise.all(upTo(8).map(async () => {
       for (let round = 0; round < 8; round++) {
-        await sql(upTo(12).map(() => pick(statements)()).map(text => `${text};`).join('COMMIT;'));
+        await query(url, pick(plans) + upTo(12).map(() => pick(statements)()).map(text => `${text};`).join('COMMIT;'));
       }
     }));
     await until(async () => (await sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")) === '0',

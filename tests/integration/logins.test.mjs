@@ -72,7 +72,6 @@ class Everything {
     const all = new Everything();
     all.device = await client.connect({ transports: ['websocket'] });
     all.poller = await client.connect({ transports: ['polling'] });
-    all.reasons = [all.device, all.poller].map(device => new Promise(resolve => device.io.once('disconnect', resolve)));
     all.socket = await PlainSocket.open(client);
     all.streams = await Promise.all([1, 2].map(version => EventStream.open(client, { version })));
     return all;
@@ -80,7 +79,7 @@ class Everything {
 
   /** Waits until all of it was closed by the server, with the reasons that clients understand. */
   async closed() {
-    for (const reason of this.reasons) assert.equal(await reason, 'io server disconnect');
+    for (const device of [this.device, this.poller]) assert.equal(await device.disconnected(), 'io server disconnect');
     const { code, reason } = await this.socket.waitForClose();
     assert.deepEqual([code, reason], [4401, 'Invalid token']);
     for (const stream of this.streams) await stream.waitForEnd();
@@ -445,9 +444,8 @@ describe('logins', () => {
     for (const one of [device, socket]) assertRefused(await one.ask('typing', { receiverId: nobody }), 'FORBIDDEN');
     await endSession(alice, claimsOf(other.token).sid); // by whose token it lives now
     assert.equal((await socket.waitForClose()).code, 4401);
-    const reason = new Promise(resolve => device.io.once('disconnect', resolve));
     assert.deepEqual(await device.ask('auth-refresh', { token: brief(alice, 1) }), { success: true });
-    assert.equal(await reason, 'io server disconnect');
+    assert.equal(await device.disconnected(), 'io server disconnect');
     device.close();
   });
 

@@ -148,6 +148,7 @@ export class Device {
       this.received.push({ event, data });
       this.#untaken.push({ event, data });
     });
+    this.io.on('disconnect', reason => (this.reason = reason));
     devices.add(this);
   }
 
@@ -156,7 +157,13 @@ export class Device {
     await new Promise((resolve, reject) => {
       this.io.once('connect', resolve);
       this.io.once('connect_error', reject);
+      this.io.once('disconnect', reason => reject(new Error(`${reason} before there was an answer`)));
     });
+  }
+
+  /** Waits until it is disconnected; gives the reason that the client tells. */
+  disconnected() {
+    return until(() => this.reason, `the end of the connection of ${this.client.username}`, patienceMs);
   }
 
   /** Emits, and gives the ack. */

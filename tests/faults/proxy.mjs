@@ -8,9 +8,9 @@
 import { once } from 'node:events';
 import net from 'node:net';
 
-// By a reset, where there is such a thing: Unix sockets just end.
+// By a reset, where there is such a thing: Unix sockets just end. (Node 20 spins at its exit when what was ended is reset.)
 function hangUp(socket) {
-  if (socket.remoteFamily && !socket.destroyed) socket.resetAndDestroy();
+  if (socket.remoteFamily && !socket.destroyed && !socket.writableEnded) socket.resetAndDestroy();
   else socket.destroy();
 }
 

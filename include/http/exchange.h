@@ -49,7 +49,7 @@ struct exchange {
     struct uuid origin; /* the session that asked, nil for HTTP; it is not told of its own actions */
     struct field_values input;
     const char *idempotency_key; /* as it came, cut when absurdly long; NULL when none came */
-    const char *address;         /* the client's address as text; lives as long as the exchange */
+    const char *address;         /* the client's, as text; lives as long as the exchange; NULL for an event */
     struct slice user_agent;     /* the header of that name, as it came; lives while the handler runs */
 };
 

@@ -19,8 +19,9 @@ struct login_draft {
 void login_refresh(struct db_call *call, const struct login_draft *draft, struct slice hash);
 struct slice login_decode_username(const struct db_rows *rows);
 
-/* Ends logins of the user: the one that is `only`, or (nil) all but `spared`, or (both nil) all. A row each. */
-void login_revoke(struct db_call *call, struct uuid user_id, struct uuid only, struct uuid spared);
+/* Ends logins of the user: the one that is `only`, or (nil) all but `spared`, or (both nil) all. A row each. `ip`: from
+ * where it was asked, for the audit log. */
+void login_revoke(struct db_call *call, struct uuid user_id, struct uuid only, struct uuid spared, struct slice ip);
 
 /* What a statement that ends logins says of them: in each row a status, then the login, which may be missing. */
 struct login_ended {

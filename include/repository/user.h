@@ -1,5 +1,6 @@
 /* Users and their logins: the statements, and what their rows say. Each function fills `call` with its statement and
- * values; the texts must stay until the call is done. */
+ * values; the texts must stay until the call is done. `ip` is for the audit log: from where it was asked, empty when
+ * that is not known. */
 #ifndef STONECHAT_REPOSITORY_USER_H
 #define STONECHAT_REPOSITORY_USER_H
 
@@ -47,7 +48,8 @@ void user_find_credentials(struct db_call *call, struct slice username);
 struct user_credentials user_decode_credentials(const struct db_rows *rows);
 
 /* Counts a failure; the name is locked for `lockout_minutes` after `max_failures`. One row, of no interest. */
-void user_login_failed(struct db_call *call, struct slice username, int64_t max_failures, int64_t lockout_minutes);
+void user_login_failed(struct db_call *call, struct slice username, int64_t max_failures, int64_t lockout_minutes,
+                       struct slice ip);
 
 /* Starts a login and forgets the failures. One row: the status OK, ACCOUNT_LOCKED or INVALID_CREDENTIALS. */
 void user_login_succeeded(struct db_call *call, struct slice username, const struct user_checked *user,
@@ -55,10 +57,11 @@ void user_login_succeeded(struct db_call *call, struct slice username, const str
 
 /* A new password, of which `hash` is the hash; ends all logins but `spared`. The first row has the status OK or
  * INVALID_CREDENTIALS, the others a login each (login_decode_ended). */
-void user_change_password(struct db_call *call, const struct user_checked *user, struct slice hash, struct uuid spared);
+void user_change_password(struct db_call *call, const struct user_checked *user, struct slice hash, struct uuid spared,
+                          struct slice ip);
 
 /* Takes the account out. Rows as user_change_password; some have a contact instead of a login: nil for none. */
-void user_delete(struct db_call *call, const struct user_checked *user);
+void user_delete(struct db_call *call, const struct user_checked *user, struct slice ip);
 struct uuid user_decode_lost_contact(const struct db_rows *rows, int row);
 
 /* Replaces a hash that is still `old_hash`. No row of interest. */

@@ -49,6 +49,7 @@ struct actor {
     const char *username;
     struct uuid origin; /* the session that asks, nil for HTTP: it is not told of its own actions */
     struct uuid login_id;
+    struct slice address; /* from where, for the audit log; empty where it does not matter */
 };
 
 /* How it ended; lives inside the callback. */

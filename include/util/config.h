@@ -85,6 +85,7 @@ struct config {
     int presence_lease_seconds;
     int call_ring_seconds;
     int event_retention_days;
+    int audit_retention_days;
 };
 
 /* Reads the environment and, when `env_file` is not NULL and exists, that file. Every problem is a line on `errors`,

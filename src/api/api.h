@@ -21,7 +21,8 @@ static inline struct actor api_actor(const struct exchange *exchange)
     return (struct actor){.id = exchange->actor.user_id,
                           .username = exchange->actor.username,
                           .origin = exchange->origin,
-                          .login_id = exchange->actor.login_id};
+                          .login_id = exchange->actor.login_id,
+                          .address = slice_of(exchange->address)};
 }
 
 /* From where a login is asked for. */

@@ -9,8 +9,9 @@ const struct db_statement STATEMENT_LOGIN_REFRESH = {
     "$3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[])"};
 
 const struct db_statement STATEMENT_LOGIN_REVOKE = {
-    "login_revoke", "uuu",
-    "SELECT ord, status, login_id, user_id, tokens_until FROM login_revoke($1::uuid[], $2::uuid[], $3::uuid[])"};
+    "login_revoke", "uuut",
+    "SELECT ord, status, login_id, user_id, tokens_until"
+    " FROM login_revoke($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])"};
 
 const struct db_statement STATEMENT_LOGIN_LIST = {
     "login_list", "uui",
@@ -45,12 +46,13 @@ struct slice login_decode_username(const struct db_rows *rows)
     return db_text(rows, 0, 4);
 }
 
-void login_revoke(struct db_call *call, struct uuid user_id, struct uuid only, struct uuid spared)
+void login_revoke(struct db_call *call, struct uuid user_id, struct uuid only, struct uuid spared, struct slice ip)
 {
     call->statement = &STATEMENT_LOGIN_REVOKE;
     call->values[0] = DB_UUID(user_id);
     call->values[1] = optional_uuid(only);
     call->values[2] = optional_uuid(spared);
+    call->values[3] = optional_text(ip);
 }
 
 struct slice login_decode_status(const struct db_rows *rows)

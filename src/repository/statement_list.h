@@ -20,6 +20,7 @@
     X(LOGIN_LIST)                                                                                                      \
     X(LOGIN_LIST_REVOKED)                                                                                              \
     X(LOGIN_PRUNE)                                                                                                     \
+    X(AUDIT_PRUNE)                                                                                                     \
     X(TWO_FACTOR_FIND)                                                                                                 \
     X(TWO_FACTOR_SETUP)                                                                                                \
     X(TWO_FACTOR_ENABLE)                                                                                               \

@@ -30,7 +30,8 @@ const struct db_statement STATEMENT_USER_FIND_CREDENTIALS = {
     " LEFT JOIN login_failures f ON f.username = q.name COLLATE \"C\""};
 
 const struct db_statement STATEMENT_USER_LOGIN_FAILED = {
-    "user_login_failed", "tii", "SELECT ord, failures FROM login_failed($1::text[], $2::bigint[], $3::bigint[])"};
+    "user_login_failed", "tiit",
+    "SELECT ord, failures FROM login_failed($1::text[], $2::bigint[], $3::bigint[], $4::text[])"};
 
 const struct db_statement STATEMENT_USER_LOGIN_SUCCEEDED = {
     "user_login_succeeded", "tuiuttttzz",
@@ -38,13 +39,13 @@ const struct db_statement STATEMENT_USER_LOGIN_SUCCEEDED = {
     " $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[])"};
 
 const struct db_statement STATEMENT_USER_CHANGE_PASSWORD = {
-    "user_change_password", "uitu",
+    "user_change_password", "uitut",
     "SELECT ord, status, login_id, user_id, tokens_until"
-    " FROM password_change($1::uuid[], $2::bigint[], $3::text[], $4::uuid[])"};
+    " FROM password_change($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::text[])"};
 
-const struct db_statement STATEMENT_USER_DELETE = {
-    "user_delete", "ui",
-    "SELECT ord, status, login_id, user_id, tokens_until, contact_id FROM user_delete($1::uuid[], $2::bigint[])"};
+const struct db_statement STATEMENT_USER_DELETE = {"user_delete", "uit",
+                                                   "SELECT ord, status, login_id, user_id, tokens_until, contact_id"
+                                                   " FROM user_delete($1::uuid[], $2::bigint[], $3::text[])"};
 
 const struct db_statement STATEMENT_USER_CHANGE_HASH = {
     "user_change_hash", "utt",
@@ -112,12 +113,14 @@ struct user_credentials user_decode_credentials(const struct db_rows *rows)
         .locked_s = db_is_null(rows, 0, 2) ? 0 : db_integer(rows, 0, 2)};
 }
 
-void user_login_failed(struct db_call *call, struct slice username, int64_t max_failures, int64_t lockout_minutes)
+void user_login_failed(struct db_call *call, struct slice username, int64_t max_failures, int64_t lockout_minutes,
+                       struct slice ip)
 {
     call->statement = &STATEMENT_USER_LOGIN_FAILED;
     call->values[0] = DB_TEXT(username);
     call->values[1] = DB_INT(max_failures);
     call->values[2] = DB_INT(lockout_minutes);
+    call->values[3] = optional_text(ip);
 }
 
 void user_login_succeeded(struct db_call *call, struct slice username, const struct user_checked *user,
@@ -130,20 +133,23 @@ void user_login_succeeded(struct db_call *call, struct slice username, const str
     bind_login(&call->values[3], login);
 }
 
-void user_change_password(struct db_call *call, const struct user_checked *user, struct slice hash, struct uuid spared)
+void user_change_password(struct db_call *call, const struct user_checked *user, struct slice hash, struct uuid spared,
+                          struct slice ip)
 {
     call->statement = &STATEMENT_USER_CHANGE_PASSWORD;
     call->values[0] = DB_UUID(user->id);
     call->values[1] = DB_INT(user->password_version);
     call->values[2] = DB_TEXT(hash);
     call->values[3] = optional_uuid(spared);
+    call->values[4] = optional_text(ip);
 }
 
-void user_delete(struct db_call *call, const struct user_checked *user)
+void user_delete(struct db_call *call, const struct user_checked *user, struct slice ip)
 {
     call->statement = &STATEMENT_USER_DELETE;
     call->values[0] = DB_UUID(user->id);
     call->values[1] = DB_INT(user->password_version);
+    call->values[2] = optional_text(ip);
 }
 
 struct uuid user_decode_lost_contact(const struct db_rows *rows, int row)

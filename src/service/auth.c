@@ -330,7 +330,7 @@ static void on_code_checked(void *data, const struct outcome *outcome)
 
 static void ask_second_factor(struct attempt *attempt)
 {
-    struct actor actor = {.id = attempt->user.id, .username = ""};
+    struct actor actor = {.id = attempt->user.id, .username = "", .address = attempt->credentials.origin.address};
     two_factors_check(attempt->services, &actor, attempt->credentials.otp, on_code_checked, attempt);
 }
 
@@ -389,18 +389,20 @@ static void fill_call(struct attempt *attempt)
         user_find_credentials(call, credentials->username);
         break;
     case COUNTING:
-        user_login_failed(call, credentials->username, config->max_failed_attempts, config->lockout_minutes);
+        user_login_failed(call, credentials->username, config->max_failed_attempts, config->lockout_minutes,
+                          credentials->origin.address);
         break;
     case STARTING:
         user_login_succeeded(call, credentials->username, &attempt->user, &attempt->grant.draft);
         break;
     case CHANGING:
-        user_change_password(call, &attempt->user, slice_of(attempt->hash), attempt->login_id);
+        user_change_password(call, &attempt->user, slice_of(attempt->hash), attempt->login_id,
+                             credentials->origin.address);
         call->on_commit = on_logins_ended;
         break;
     default:
         assert(attempt->state == DELETING);
-        user_delete(call, &attempt->user);
+        user_delete(call, &attempt->user, credentials->origin.address);
         call->on_commit = on_logins_ended;
         break;
     }
@@ -440,7 +442,8 @@ void auth_login(struct services *services, const struct credentials *credentials
 static void start_as(struct services *services, enum purpose purpose, const struct actor *actor, struct slice password,
                      struct slice next_password, on_outcome *on_done, void *data)
 {
-    struct credentials credentials = {.username = slice_of(actor->username), .password = password};
+    struct credentials credentials = {
+        .username = slice_of(actor->username), .password = password, .origin.address = actor->address};
     struct attempt *attempt = attempt_create(services, purpose, &credentials, on_done, data);
     if (attempt != NULL) {
         attempt->next_password = next_password;

@@ -159,7 +159,7 @@ static void end(struct services *services, const struct actor *actor, struct uui
     if (work != NULL) {
         work->kept.id = only;
         work->call.on_commit = publish;
-        login_revoke(&work->call, actor->id, only, (struct uuid){{0}});
+        login_revoke(&work->call, actor->id, only, (struct uuid){{0}}, actor->address);
         work_read(work, finish);
     }
 }

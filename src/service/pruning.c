@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "realtime/event_log.h"
+#include "repository/audit.h"
 #include "repository/login.h"
 #include "work.h"
 
@@ -29,7 +30,13 @@ static void fill_logins(struct db_call *call, const struct config *config)
     login_prune(call, BATCH_ROWS);
 }
 
-static const struct kind KINDS[] = {{fill_events, event_log_decode_pruned}, {fill_logins, login_decode_pruned}};
+static void fill_audit(struct db_call *call, const struct config *config)
+{
+    audit_prune(call, config->audit_retention_days, BATCH_ROWS);
+}
+
+static const struct kind KINDS[] = {
+    {fill_events, event_log_decode_pruned}, {fill_logins, login_decode_pruned}, {fill_audit, audit_decode_pruned}};
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
 

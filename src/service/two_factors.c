@@ -272,10 +272,11 @@ static void advance(struct attempt *attempt, enum state state)
 {
     const struct config *config = attempt->services->config;
     struct uuid user_id = attempt->actor.id;
+    struct slice ip = attempt->actor.address;
     attempt->state = state;
     switch (state) {
     case SETTING_UP:
-        two_factor_setup(&attempt->call, user_id, buffer_slice(&attempt->text));
+        two_factor_setup(&attempt->call, user_id, buffer_slice(&attempt->text), ip);
         break;
     case FINDING:
         two_factor_find(&attempt->call, user_id);
@@ -285,16 +286,16 @@ static void advance(struct attempt *attempt, enum state state)
             fail(attempt, STATUS_UNAVAILABLE);
             return;
         }
-        two_factor_enable(&attempt->call, user_id, attempt->step, buffer_slice(&attempt->text));
+        two_factor_enable(&attempt->call, user_id, attempt->step, buffer_slice(&attempt->text), ip);
         break;
     case USING:
-        two_factor_use(&attempt->call, user_id, attempt->step, slice_of(attempt->hash));
+        two_factor_use(&attempt->call, user_id, attempt->step, slice_of(attempt->hash), ip);
         break;
     case FAILING:
-        two_factor_fail(&attempt->call, user_id, config->max_failed_attempts, config->lockout_minutes);
+        two_factor_fail(&attempt->call, user_id, config->max_failed_attempts, config->lockout_minutes, ip);
         break;
     case DISABLING:
-        two_factor_disable(&attempt->call, user_id);
+        two_factor_disable(&attempt->call, user_id, ip);
         break;
     case DONE:
         assert(!"told already");

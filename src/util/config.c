@@ -125,6 +125,8 @@ const struct setting config_settings[] = {
      FIELD(call_ring_seconds)},
     {"EVENT_RETENTION_DAYS", SETTING_INT, "30", "How long events are kept for those who were away", 1, 3650,
      FIELD(event_retention_days)},
+    {"AUDIT_RETENTION_DAYS", SETTING_INT, "365", "How long the audit log keeps what was done with accounts", 30, 3650,
+     FIELD(audit_retention_days)},
     {0},
 };
 

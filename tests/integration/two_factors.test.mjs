@@ -1,32 +1,15 @@
 // Two factors: an authenticator app, recovery codes, and what a thief of the password can do.
 
 import assert from 'node:assert/strict';
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, assertFails, assertInvalid, password, stopServer, upTo } from '../support/api.mjs';
 import { startServer, until } from '../support/server.mjs';
+import { codeOf, wrongCode } from '../support/totp.mjs';
 
 const makeKey = number => `${number}:${randomBytes(32).toString('base64')}`;
 const keys = makeKey(1);
-
-/** What an app shows for this secret, `steps` of 30 s from now (RFC 6238). */
-function codeOf(secret, steps = 0) {
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-  const bits = [...secret].map(c => alphabet.indexOf(c).toString(2).padStart(5, '0')).join('');
-  const key = Buffer.from(bits.match(/.{8}/g).map(byte => parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
-  const mac = createHmac('sha1', key).update(counter).digest();
-  const offset = mac[19] & 15;
-  return ((mac.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).toString().padStart(6, '0');
-}
-
-/** A code that the secret does not make about now. */
-function wrongCode(secret) {
-  const right = [-2, -1, 0, 1, 2].map(steps => codeOf(secret, steps));
-  return ['000000', '111111', '222222', '333333', '444444', '555555'].find(code => !right.includes(code));
-}
 
 const login = (client, fields = {}) =>
   new Client(client.server).post('/api/auth/login', { username: client.username, password, ...fields });

@@ -23,31 +23,35 @@ CREATE TABLE recovery_codes (
 COMMENT ON TABLE recovery_codes IS 'Ten for each user with two factors, each good once.';
 COMMENT ON COLUMN recovery_codes.hash IS 'SHA-256 of the user''s id and the code, in hexadecimal.';
 
-CREATE FUNCTION two_factor_setup(users uuid[], secrets text[])
+CREATE FUNCTION two_factor_setup(users uuid[], secrets text[], ips text[])
 RETURNS TABLE (ord bigint, status text) LANGUAGE plpgsql AS $$
 DECLARE
     asked record;
 BEGIN
     FOR asked IN
-        SELECT q.* FROM unnest(users, secrets) WITH ORDINALITY q (id, secret, ord) ORDER BY q.id, q.ord
+        SELECT q.* FROM unnest(users, secrets, ips) WITH ORDINALITY q (id, secret, ip, ord) ORDER BY q.id, q.ord
     LOOP
         ord := asked.ord;
         INSERT INTO two_factors AS f (user_id, secret) VALUES (asked.id, asked.secret)
         ON CONFLICT (user_id) DO UPDATE SET secret = excluded.secret, last_step = 0 WHERE f.enabled_at IS NULL;
         status := CASE WHEN FOUND THEN 'OK' ELSE 'CONFLICT' END;
+        IF FOUND THEN
+            PERFORM audit_note('two_factors_set_up', asked.id, NULL, asked.ip);
+        END IF;
         RETURN NEXT;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION two_factor_setup IS 'Begins, or begins anew. Status OK, or CONFLICT when two factors are enabled already.';
 
-CREATE FUNCTION two_factor_enable(users uuid[], steps bigint[], hashes text[])
+CREATE FUNCTION two_factor_enable(users uuid[], steps bigint[], hashes text[], ips text[])
 RETURNS TABLE (ord bigint, status text) LANGUAGE plpgsql AS $$
 DECLARE
     asked record;
 BEGIN
     FOR asked IN
-        SELECT q.* FROM unnest(users, steps, hashes) WITH ORDINALITY q (id, step, hashes, ord) ORDER BY q.id, q.ord
+        SELECT q.* FROM unnest(users, steps, hashes, ips) WITH ORDINALITY q (id, step, hashes, ip, ord)
+        ORDER BY q.id, q.ord
     LOOP
         ord := asked.ord;
         UPDATE two_factors f SET enabled_at = now(), last_step = asked.step, failures = 0, locked_until = NULL
@@ -56,6 +60,7 @@ BEGIN
         IF FOUND THEN
             DELETE FROM recovery_codes c WHERE c.user_id = asked.id;
             INSERT INTO recovery_codes (user_id, hash) SELECT asked.id, unnest(string_to_array(asked.hashes, ','));
+            PERFORM audit_note('two_factors_enabled', asked.id, NULL, asked.ip);
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -63,13 +68,14 @@ END
 $$;
 COMMENT ON FUNCTION two_factor_enable IS 'Logins ask for a code from now on. `hashes`: those of the recovery codes, separated by commas. Status OK or CONFLICT.';
 
-CREATE FUNCTION two_factor_use(users uuid[], steps bigint[], hashes text[])
+CREATE FUNCTION two_factor_use(users uuid[], steps bigint[], hashes text[], ips text[])
 RETURNS TABLE (ord bigint, status text) LANGUAGE plpgsql AS $$
 DECLARE
     asked record;
 BEGIN
     FOR asked IN
-        SELECT q.* FROM unnest(users, steps, hashes) WITH ORDINALITY q (id, step, hash, ord) ORDER BY q.id, q.ord
+        SELECT q.* FROM unnest(users, steps, hashes, ips) WITH ORDINALITY q (id, step, hash, ip, ord)
+        ORDER BY q.id, q.ord
     LOOP
         ord := asked.ord;
         -- The row's lock lets one of two who bring the same code through.
@@ -86,7 +92,10 @@ BEGIN
             UPDATE recovery_codes c SET used_at = now()
             WHERE c.user_id = asked.id AND c.hash = asked.hash AND c.used_at IS NULL;
             status := CASE WHEN FOUND THEN 'OK' ELSE 'INVALID_CREDENTIALS' END;
-            UPDATE two_factors f SET failures = 0 WHERE f.user_id = asked.id AND status = 'OK';
+            IF FOUND THEN
+                UPDATE two_factors f SET failures = 0 WHERE f.user_id = asked.id;
+                PERFORM audit_note('recovery_code_used', asked.id, NULL, asked.ip);
+            END IF;
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -94,13 +103,14 @@ END
 $$;
 COMMENT ON FUNCTION two_factor_use IS 'Takes a code that is right, by its step or (not null) the hash of a recovery code, once. Status OK, INVALID_CREDENTIALS when it was used before, ACCOUNT_LOCKED.';
 
-CREATE FUNCTION two_factor_fail(users uuid[], max_failures bigint[], lockout_minutes bigint[])
+CREATE FUNCTION two_factor_fail(users uuid[], max_failures bigint[], lockout_minutes bigint[], ips text[])
 RETURNS TABLE (ord bigint, status text) LANGUAGE plpgsql AS $$
 DECLARE
     asked record;
+    is_too_many boolean;
 BEGIN
     FOR asked IN
-        SELECT q.* FROM unnest(users, max_failures, lockout_minutes) WITH ORDINALITY q (id, max, minutes, ord)
+        SELECT q.* FROM unnest(users, max_failures, lockout_minutes, ips) WITH ORDINALITY q (id, max, minutes, ip, ord)
         ORDER BY q.id, q.ord
     LOOP
         ord := asked.ord;
@@ -108,23 +118,31 @@ BEGIN
         SET failures = CASE WHEN f.failures + 1 >= asked.max THEN 0 ELSE f.failures + 1 END,
             locked_until = CASE WHEN f.failures + 1 >= asked.max THEN now() + make_interval(mins => asked.minutes::integer)
                                 ELSE f.locked_until END
-        WHERE f.user_id = asked.id AND coalesce(f.locked_until <= now(), true);
+        WHERE f.user_id = asked.id AND coalesce(f.locked_until <= now(), true)
+        RETURNING f.failures = 0 INTO is_too_many;
         status := CASE WHEN FOUND THEN 'INVALID_CREDENTIALS' ELSE 'ACCOUNT_LOCKED' END;
+        PERFORM audit_note('two_factors_failed', asked.id, NULL, asked.ip);
+        IF is_too_many THEN
+            PERFORM audit_note('two_factors_locked_out', asked.id, NULL, asked.ip);
+        END IF;
         RETURN NEXT;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION two_factor_fail IS 'Counts a wrong code and locks the second factor when there have been too many. Status INVALID_CREDENTIALS, or ACCOUNT_LOCKED when it was locked already.';
 
-CREATE FUNCTION two_factor_disable(users uuid[])
+CREATE FUNCTION two_factor_disable(users uuid[], ips text[])
 RETURNS TABLE (ord bigint, status text) LANGUAGE plpgsql AS $$
 DECLARE
     asked record;
 BEGIN
-    FOR asked IN SELECT q.* FROM unnest(users) WITH ORDINALITY q (id, ord) ORDER BY q.id, q.ord LOOP
+    FOR asked IN SELECT q.* FROM unnest(users, ips) WITH ORDINALITY q (id, ip, ord) ORDER BY q.id, q.ord LOOP
         ord := asked.ord;
         DELETE FROM two_factors f WHERE f.user_id = asked.id;
         status := CASE WHEN FOUND THEN 'OK' ELSE 'CONFLICT' END;
+        IF FOUND THEN
+            PERFORM audit_note('two_factors_disabled', asked.id, NULL, asked.ip);
+        END IF;
         RETURN NEXT;
     END LOOP;
 END

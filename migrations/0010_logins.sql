@@ -30,7 +30,7 @@ COMMENT ON COLUMN users.password_version IS 'Counted up with each change of the 
 COMMENT ON COLUMN users.deleted_at IS 'The account is gone; the row stays for those who were written to. Its name is free again.';
 COMMENT ON COLUMN members.contact_id IS 'Of a direct chat: the other member, while he is a contact, or was one when he deleted his account.';
 
-DROP FUNCTION register_user, login_succeeded;
+DROP FUNCTION register_user, login_failed, login_succeeded;
 
 CREATE FUNCTION register_user(ids uuid[], usernames text[], hashes text[], login_ids uuid[], devices text[], ips text[],
                               user_agents text[], refresh_hashes text[], token_ends timestamptz[],
@@ -54,6 +54,7 @@ BEGIN
             INSERT INTO logins (id, user_id, device, ip, user_agent, refresh_hash, tokens_until, expires_at)
             VALUES (asked.login_id, asked.id, asked.device, asked.ip, asked.user_agent, decode(asked.refresh_hash, 'hex'),
                     asked.token_end, asked.login_end);
+            PERFORM audit_note('registered', asked.id, asked.login_id, asked.ip);
             status := 'CREATED';
         ELSE
             status := 'USERNAME_TAKEN';
@@ -63,6 +64,47 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION register_user IS 'Makes users, each with a first login. Status CREATED or USERNAME_TAKEN.';
+
+CREATE FUNCTION login_failed(usernames text[], max_failures bigint[], lockout_minutes bigint[], ips text[])
+RETURNS TABLE (ord bigint, failures integer, locked_until timestamptz) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    asked record;
+    named uuid; -- whoever has the name
+BEGIN
+    FOR asked IN
+        SELECT q.ord, q.username, q.max_failures, make_interval(mins => q.minutes::integer) AS lockout, q.ip
+        FROM unnest(usernames, max_failures, lockout_minutes, ips)
+            WITH ORDINALITY q (username, max_failures, minutes, ip, ord)
+        ORDER BY q.username COLLATE "C", q.ord
+    LOOP
+        ord := asked.ord;
+        -- Failures that are older than a lock-out, or that a lock-out has paid for, are forgotten.
+        INSERT INTO login_failures AS f (username, failures, locked_until, last_at)
+        VALUES (asked.username, 1, NULL, now())
+        ON CONFLICT (username) DO UPDATE SET
+            failures = CASE WHEN f.last_at < now() - asked.lockout OR f.locked_until <= now() THEN 1
+                            ELSE f.failures + 1 END,
+            locked_until = CASE WHEN f.locked_until > now() THEN f.locked_until END,
+            last_at = now()
+        RETURNING f.failures INTO failures;
+
+        UPDATE login_failures f
+        SET locked_until = CASE WHEN f.failures >= asked.max_failures
+                                THEN coalesce(f.locked_until, now() + asked.lockout) END
+        WHERE f.username = asked.username
+        RETURNING f.locked_until INTO locked_until;
+
+        SELECT u.id INTO named FROM users u WHERE u.username = asked.username;
+        PERFORM audit_note('login_failed', named, NULL, asked.ip);
+        IF failures = asked.max_failures THEN
+            PERFORM audit_note('locked_out', named, NULL, asked.ip);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION login_failed IS 'Counts a failed login and locks the name when there have been too many.';
 
 CREATE FUNCTION login_succeeded(usernames text[], user_ids uuid[], versions bigint[], login_ids uuid[], devices text[],
                                 ips text[], user_agents text[], refresh_hashes text[], token_ends timestamptz[],
@@ -98,6 +140,7 @@ BEGIN
                 INSERT INTO logins (id, user_id, device, ip, user_agent, refresh_hash, tokens_until, expires_at)
                 VALUES (asked.login_id, asked.user_id, asked.device, asked.ip, asked.user_agent,
                         decode(asked.refresh_hash, 'hex'), asked.token_end, asked.login_end);
+                PERFORM audit_note('logged_in', asked.user_id, asked.login_id, asked.ip);
             ELSE
                 status := 'INVALID_CREDENTIALS';
             END IF;
@@ -137,6 +180,9 @@ BEGIN
             WHERE l.id = asked.id AND l.refresh_hash <> decode(asked.hash, 'hex') AND l.revoked_at IS NULL
             RETURNING l.id, l.user_id, l.tokens_until INTO login_id, user_id, tokens_until;
             status := CASE WHEN FOUND THEN 'REUSED' ELSE 'UNAUTHORIZED' END;
+            IF status = 'REUSED' THEN
+                PERFORM audit_note('refresh_reused', user_id, login_id, asked.ip);
+            END IF;
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -144,14 +190,15 @@ END
 $$;
 COMMENT ON FUNCTION login_refresh IS 'Puts a new refresh token in the place of the one whose hash it is. Status OK; REUSED when it is an older one of the login, which is revoked; UNAUTHORIZED when the login has ended. login_id is null then.';
 
-CREATE FUNCTION login_revoke(user_ids uuid[], only_ids uuid[], spared_ids uuid[])
+CREATE FUNCTION login_revoke(user_ids uuid[], only_ids uuid[], spared_ids uuid[], ips text[])
 RETURNS TABLE (ord bigint, status text, login_id uuid, user_id uuid, tokens_until timestamptz) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     asked record;
 BEGIN
     FOR asked IN
-        SELECT q.ord, l.id FROM unnest(user_ids, only_ids, spared_ids) WITH ORDINALITY q (user_id, one, spared, ord)
+        SELECT q.ord, l.id, q.ip
+        FROM unnest(user_ids, only_ids, spared_ids, ips) WITH ORDINALITY q (user_id, one, spared, ip, ord)
         JOIN logins l ON l.user_id = q.user_id
         WHERE l.revoked_at IS NULL AND greatest(l.expires_at, l.tokens_until) > now()
           AND (q.one IS NULL OR l.id = q.one) AND (q.spared IS NULL OR l.id <> q.spared)
@@ -160,6 +207,7 @@ BEGIN
         UPDATE logins l SET revoked_at = clock_timestamp() WHERE l.id = asked.id AND l.revoked_at IS NULL
         RETURNING l.id, l.user_id, l.tokens_until INTO login_id, user_id, tokens_until;
         IF FOUND THEN
+            PERFORM audit_note('login_ended', user_id, login_id, asked.ip);
             ord := asked.ord;
             status := 'OK';
             RETURN NEXT;
@@ -169,15 +217,15 @@ END
 $$;
 COMMENT ON FUNCTION login_revoke IS 'Ends logins of a user: one, or all but one, or all. A row each.';
 
-CREATE FUNCTION password_change(user_ids uuid[], versions bigint[], hashes text[], spared_ids uuid[])
+CREATE FUNCTION password_change(user_ids uuid[], versions bigint[], hashes text[], spared_ids uuid[], ips text[])
 RETURNS TABLE (ord bigint, status text, login_id uuid, user_id uuid, tokens_until timestamptz) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     asked record;
 BEGIN
     FOR asked IN
-        SELECT q.* FROM unnest(user_ids, versions, hashes, spared_ids)
-            WITH ORDINALITY q (user_id, version, hash, spared, ord)
+        SELECT q.* FROM unnest(user_ids, versions, hashes, spared_ids, ips)
+            WITH ORDINALITY q (user_id, version, hash, spared, ip, ord)
         ORDER BY q.user_id, q.ord
     LOOP
         ord := asked.ord;
@@ -187,15 +235,16 @@ BEGIN
         status := CASE WHEN FOUND THEN 'OK' ELSE 'INVALID_CREDENTIALS' END;
         RETURN NEXT;
         IF status = 'OK' THEN
+            PERFORM audit_note('password_changed', asked.user_id, NULL, asked.ip);
             RETURN QUERY SELECT asked.ord, r.status, r.login_id, r.user_id, r.tokens_until
-                FROM login_revoke(ARRAY[asked.user_id], ARRAY[NULL]::uuid[], ARRAY[asked.spared]) r;
+                FROM login_revoke(ARRAY[asked.user_id], ARRAY[NULL]::uuid[], ARRAY[asked.spared], ARRAY[asked.ip]) r;
         END IF;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION password_change IS 'Changes a password that is still the one that was checked, and ends the user''s logins but one: first a row without a login, then a row each. Status OK or INVALID_CREDENTIALS.';
 
-CREATE FUNCTION user_delete(user_ids uuid[], versions bigint[])
+CREATE FUNCTION user_delete(user_ids uuid[], versions bigint[], ips text[])
 RETURNS TABLE (ord bigint, status text, login_id uuid, user_id uuid, tokens_until timestamptz, contact_id uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -205,7 +254,8 @@ DECLARE
     mine uuid;
 BEGIN
     FOR asked IN
-        SELECT q.* FROM unnest(user_ids, versions) WITH ORDINALITY q (user_id, version, ord) ORDER BY q.user_id, q.ord
+        SELECT q.* FROM unnest(user_ids, versions, ips) WITH ORDINALITY q (user_id, version, ip, ord)
+        ORDER BY q.user_id, q.ord
     LOOP
         ord := asked.ord;
         user_id := asked.user_id;
@@ -238,13 +288,14 @@ BEGIN
         WHERE r.status = 'pending' AND (r.from_id = asked.user_id OR r.to_id = asked.user_id);
         UPDATE logins l SET device = NULL, ip = NULL, user_agent = NULL, refresh_hash = NULL
         WHERE l.user_id = asked.user_id;
+        PERFORM audit_note('account_deleted', asked.user_id, NULL, asked.ip);
         status := 'OK';
         RETURN NEXT;
         FOR contact_id IN SELECT f.id FROM unnest(friends) f (id) LOOP
             RETURN NEXT;
         END LOOP;
         RETURN QUERY SELECT asked.ord, r.status, r.login_id, r.user_id, r.tokens_until, NULL::uuid
-            FROM login_revoke(ARRAY[asked.user_id], ARRAY[NULL]::uuid[], ARRAY[NULL]::uuid[]) r;
+            FROM login_revoke(ARRAY[asked.user_id], ARRAY[NULL]::uuid[], ARRAY[NULL]::uuid[], ARRAY[asked.ip]) r;
     END LOOP;
 END
 $$;

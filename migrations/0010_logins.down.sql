@@ -1,4 +1,5 @@
-DROP FUNCTION prune_logins, user_delete, password_change, login_revoke, login_refresh, login_succeeded, register_user;
+DROP FUNCTION prune_logins, user_delete, password_change, login_revoke, login_refresh, login_succeeded, login_failed,
+              register_user;
 ALTER TABLE users DROP COLUMN password_version, DROP COLUMN deleted_at;
 COMMENT ON COLUMN members.contact_id IS 'Of a direct chat: the other member, while he is a contact.';
 DROP INDEX logins_revoked, logins_over;
@@ -99,6 +100,39 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION register_user IS 'Makes users, each with a first login. Status CREATED or USERNAME_TAKEN.';
+
+CREATE FUNCTION login_failed(usernames text[], max_failures bigint[], lockout_minutes bigint[])
+RETURNS TABLE (ord bigint, failures integer, locked_until timestamptz) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    asked record;
+BEGIN
+    FOR asked IN
+        SELECT q.ord, q.username, q.max_failures, make_interval(mins => q.minutes::integer) AS lockout
+        FROM unnest(usernames, max_failures, lockout_minutes) WITH ORDINALITY q (username, max_failures, minutes, ord)
+        ORDER BY q.username COLLATE "C", q.ord
+    LOOP
+        ord := asked.ord;
+        -- Failures that are older than a lock-out, or that a lock-out has paid for, are forgotten.
+        INSERT INTO login_failures AS f (username, failures, locked_until, last_at)
+        VALUES (asked.username, 1, NULL, now())
+        ON CONFLICT (username) DO UPDATE SET
+            failures = CASE WHEN f.last_at < now() - asked.lockout OR f.locked_until <= now() THEN 1
+                            ELSE f.failures + 1 END,
+            locked_until = CASE WHEN f.locked_until > now() THEN f.locked_until END,
+            last_at = now()
+        RETURNING f.failures INTO failures;
+
+        UPDATE login_failures f
+        SET locked_until = CASE WHEN f.failures >= asked.max_failures
+                                THEN coalesce(f.locked_until, now() + asked.lockout) END
+        WHERE f.username = asked.username
+        RETURNING f.locked_until INTO locked_until;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION login_failed IS 'Counts a failed login and locks the name when there have been too many.';
 
 CREATE FUNCTION login_succeeded(usernames text[], user_ids uuid[], login_ids uuid[], devices text[])
 RETURNS TABLE (ord bigint, status text) LANGUAGE plpgsql AS $$

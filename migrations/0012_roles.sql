@@ -26,6 +26,8 @@ GRANT SELECT, INSERT, DELETE ON events, contacts TO stonechat_app;
 GRANT SELECT, INSERT, UPDATE ON users, chats, members, calls TO stonechat_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON friend_requests, logins, login_failures, two_factors, recovery_codes, nodes, online TO stonechat_app;
 GRANT SELECT ON event_log, message_log, chat_list TO stonechat_app;
+GRANT INSERT ON audit_log TO stonechat_app;
+GRANT EXECUTE ON FUNCTION prune_audit TO stonechat_app;
 
 -- No password, no secret, no token.
 GRANT SELECT ON schema_migrations, messages, events, contacts, chats, members, friend_requests, calls, nodes, online,

@@ -1,0 +1,2 @@
+DROP FUNCTION prune_audit, audit_note;
+DROP TABLE audit_log;

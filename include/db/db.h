@@ -72,6 +72,7 @@ struct db_call {
     struct db_rows rows;
     enum status status;
     int attempts;
+    int64_t submitted_us;
 };
 
 /* A few connections that belong to one loop. */

@@ -1,26 +1,34 @@
-/* Counters and gauges of the process, from one table, as Prometheus reads them.
+/* Counters, gauges and histograms of the process, from tables, as Prometheus reads them.
  * https://prometheus.io/docs/instrumenting/exposition_formats/ */
 #ifndef STONECHAT_UTIL_METRICS_H
 #define STONECHAT_UTIL_METRICS_H
 
 #include <stdint.h>
+#include <time.h>
 
 #include "util/buffer.h"
+#include "util/rate_limits.h"
 
-/* X(name, metric, labels, type, help): rows of one metric stand together, and only its first one has the help. */
+/* X(name, metric, labels, type, help): rows of one metric stand together, and have the same help. */
 #define METRIC_MAP(X)                                                                                                  \
-    X(REQUESTS_1XX, "stonechat_http_requests_total", "{status=\"1xx\"}", "counter",                                    \
-      "HTTP requests that were answered")                                                                              \
-    X(REQUESTS_2XX, "stonechat_http_requests_total", "{status=\"2xx\"}", "counter", NULL)                              \
-    X(REQUESTS_3XX, "stonechat_http_requests_total", "{status=\"3xx\"}", "counter", NULL)                              \
-    X(REQUESTS_4XX, "stonechat_http_requests_total", "{status=\"4xx\"}", "counter", NULL)                              \
-    X(REQUESTS_5XX, "stonechat_http_requests_total", "{status=\"5xx\"}", "counter", NULL)                              \
+    X(CONNECTIONS, "stonechat_connections", "", "gauge", "Connections that are open")                                  \
     X(SESSIONS, "stonechat_sessions", "", "gauge", "Devices that are connected")                                       \
-    X(EVENTS_RECEIVED, "stonechat_events_received_total", "", "counter", "Socket events that clients sent")            \
-    X(RATE_LIMITED, "stonechat_rate_limited_total", "", "counter", "Requests and events that came too often")          \
+    X(SESSIONS_STARTED, "stonechat_sessions_started_total", "{how=\"new\"}", "counter",                                \
+      "Sessions, and how they began")                                                                                  \
+    X(SESSIONS_RESUMED, "stonechat_sessions_started_total", "{how=\"resumed\"}", "counter",                            \
+      "Sessions, and how they began")                                                                                  \
+    X(SESSIONS_RESET, "stonechat_sessions_started_total", "{how=\"reset\"}", "counter",                                \
+      "Sessions, and how they began")                                                                                  \
     X(EVENTS_PUBLISHED, "stonechat_events_published_total", "", "counter", "Events that left for somebody's devices")  \
-    X(DB_CALLS, "stonechat_db_calls_total", "", "counter", "Calls of statements that the database has answered")       \
-    X(DB_GROUPS, "stonechat_db_groups_total", "", "counter", "Groups in which they went to the database")
+    X(DB_CONNECTIONS, "stonechat_db_connections", "", "gauge", "Connections to the database that work")                \
+    X(DB_WAITING, "stonechat_db_waiting", "", "gauge", "Calls of statements that wait for a connection")               \
+    X(PASSWORDS_WAITING, "stonechat_passwords_waiting", "", "gauge", "Passwords that wait to be hashed")               \
+    RATE_RULE_MAP(METRIC_OF_RATE_RULE)
+
+/* A row for each rule, with the X of whoever uses the table. */
+#define METRIC_OF_RATE_RULE(rule, name, by, tokens, period, what)                                                      \
+    X(LIMITED_##rule, "stonechat_rate_limited_total", "{rule=\"" name "\"}", "counter",                                \
+      "Requests and events that came too often")
 
 enum metric {
 #define X(name, metric, labels, type, help) METRIC_##name,
@@ -31,6 +39,45 @@ enum metric {
 
 /* Adds to a metric; `amount` is negative only for gauges. Any thread. */
 void metrics_add(enum metric metric, int64_t amount);
+
+/* The metric that counts what the rule has refused. */
+static inline enum metric metric_of_rate_rule(enum rate_rule rule)
+{
+    return (enum metric)(METRIC_LIMITED_REQUESTS + rule - RATE_REQUESTS);
+}
+
+/* X(name, metric, unit, help): what is counted in SECONDS is observed in microseconds. */
+#define HISTOGRAM_MAP(X)                                                                                               \
+    X(DB_CALL, "stonechat_db_call_duration_seconds", SECONDS, "From asking the database to its answer")                \
+    X(DB_GROUP, "stonechat_db_group_size", PIECES, "Calls that went to the database together")                         \
+    X(PASSWORD, "stonechat_password_duration_seconds", SECONDS, "From asking for a password's hash to having it")      \
+    X(BUS_LAG, "stonechat_bus_lag_seconds", SECONDS, "From telling other nodes to hearing it back from PostgreSQL")
+
+enum histogram {
+#define X(name, metric, unit, help) HISTOGRAM_##name,
+    HISTOGRAM_MAP(X)
+#undef X
+        HISTOGRAM_COUNT
+};
+
+/* Any thread. */
+void metrics_observe(enum histogram histogram, int64_t value);
+
+/* What clients ask for: by HTTP, or by an event of a socket. */
+enum metrics_kind { METRICS_REQUEST, METRICS_EVENT };
+
+/* Counts an answer with the status of HTTP that it has, or would have. `method` and `name` must stay for ever: the same
+ * pointers are the same series. Any thread. */
+void metrics_count_answer(enum metrics_kind kind, const char *method, const char *name, int http_status,
+                          int64_t duration_us);
+
+/* For durations: microseconds since some moment. Any thread. */
+static inline int64_t metrics_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
 
 /* Appends all of them as text. Any thread. */
 void metrics_write(struct buffer *out);

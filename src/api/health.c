@@ -7,7 +7,7 @@
 #include "util/metrics.h"
 #include "util/version.h"
 
-enum { HEALTH_MAX_BYTES = 64 << 10 };
+enum { HEALTH_MAX_BYTES = 4096, METRICS_MAX_BYTES = 4 << 20 };
 
 static void reply(struct http_request *request, int http_status, const char *content_type, struct buffer *body)
 {
@@ -65,7 +65,7 @@ static void handle_metrics(struct http_request *request, struct http_worker *wor
 {
     (void)worker;
     if (http_request_allow(request, "GET, HEAD")) {
-        struct buffer body = buffer_init(HEALTH_MAX_BYTES);
+        struct buffer body = buffer_init(METRICS_MAX_BYTES);
         buffer_append_text(&body,
                            "# HELP stonechat_build_info The version that runs\n# TYPE stonechat_build_info gauge\n"
                            "stonechat_build_info{version=\"" STONECHAT_VERSION "\"} 1\n");

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "loop/loop.h"
+#include "util/metrics.h"
 
 enum { SALT_BYTES = 16, HASH_BYTES = 32, ENCODED_MAX_BYTES = 128, THREAD_NICENESS = 10 };
 
@@ -28,6 +29,7 @@ struct job {
     password_on_hashed *on_hashed; /* one of the two is NULL */
     password_on_verified *on_verified;
     void *data;
+    int64_t asked_us;
     enum status status;
     bool needs_rehash, is_dummy;
     char encoded[ENCODED_MAX_BYTES + 1]; /* the result, or what to hold against */
@@ -71,6 +73,7 @@ static void complete(struct job *job, enum status status)
 {
     explicit_bzero(job->password, job->password_bytes);
     job->status = status;
+    metrics_observe(HISTOGRAM_PASSWORD, metrics_now_us() - job->asked_us);
     job->task = (struct loop_task){.run = deliver};
     loop_post(job->loop, &job->task);
 }
@@ -119,6 +122,7 @@ static struct job *take_job(struct password_pool *pool)
         pool->first = job->next;
         pool->last_next = pool->first != NULL ? pool->last_next : &pool->first;
         pool->queued--;
+        metrics_add(METRIC_PASSWORDS_WAITING, -1);
     }
     pthread_mutex_unlock(&pool->mutex);
     return job;
@@ -203,6 +207,7 @@ static struct job *create_job(struct password_pool *pool, struct loop *loop, str
     if (job != NULL) {
         job->pool = pool;
         job->loop = loop;
+        job->asked_us = metrics_now_us();
         job->data = data;
         job->password_bytes = password.length;
         if (password.length > 0) {
@@ -220,6 +225,7 @@ static enum status enqueue(struct password_pool *pool, struct job *job)
         *pool->last_next = job;
         pool->last_next = &job->next;
         pool->queued++;
+        metrics_add(METRIC_PASSWORDS_WAITING, 1);
         pthread_cond_signal(&pool->wakeup);
     }
     pthread_mutex_unlock(&pool->mutex);

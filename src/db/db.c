@@ -105,6 +105,7 @@ static void on_finish_task(struct loop_task *task)
 static void complete(struct db *db, struct db_call *call, enum status status)
 {
     call->status = status;
+    metrics_observe(HISTOGRAM_DB_CALL, metrics_now_us() - call->submitted_us);
     if (call->caller == db->loop) {
         finish(call);
     } else {
@@ -122,13 +123,19 @@ static void complete_all(struct db *db, struct db_call *calls, enum status statu
     }
 }
 
+static void count_waiting(struct db *db, int more)
+{
+    db->waiting += more;
+    metrics_add(METRIC_DB_WAITING, more);
+}
+
 static void fail_waiting(struct db *db)
 {
     for (int i = 0; i <= db->queue_count; i++) {
         struct queue *queue = i < db->queue_count ? &db->queues[i] : &db->alone;
         int count;
         struct db_call *calls = queue_take(queue, db->waiting, &count);
-        db->waiting -= count;
+        count_waiting(db, -count);
         complete_all(db, calls, STATUS_UNAVAILABLE);
     }
 }
@@ -140,7 +147,7 @@ static void split(struct db *db, struct db_call *calls)
         struct db_call *call = calls;
         calls = call->next;
         queue_push(&db->alone, call);
-        db->waiting++;
+        count_waiting(db, 1);
     }
 }
 
@@ -148,7 +155,7 @@ static void send_group(struct db *db, struct connection *connection, struct queu
 {
     int count;
     struct db_call *calls = queue_take(queue, max, &count);
-    db->waiting -= count;
+    count_waiting(db, -count);
     loop_defer(db->loop, &db->dispatch); /* in case that nothing gets under way now */
     struct execution *execution = calloc(1, sizeof *execution);
     if (execution == NULL) {
@@ -191,6 +198,7 @@ static void dispatch(struct loop_deferred *deferred)
 static void on_ready(void *data)
 {
     struct db *db = data;
+    metrics_add(METRIC_DB_CONNECTIONS, 1);
     if (atomic_fetch_add(&db->ready, 1) == 0) {
         log_write(LOG_INFO, "database available");
     }
@@ -206,6 +214,7 @@ static void on_lost(void *data, bool was_ready)
     struct db *db = data;
     if (was_ready) {
         atomic_fetch_sub(&db->ready, 1);
+        metrics_add(METRIC_DB_CONNECTIONS, -1);
     }
     if (atomic_load(&db->ready) == 0) {
         fail_waiting(db);
@@ -238,7 +247,7 @@ static void retry_or_fail(struct db *db, struct execution *execution)
         split(db, call);
     } else if (call->attempts++ < failure->retries) {
         queue_push_front(&db->alone, call);
-        db->waiting++;
+        count_waiting(db, 1);
     } else {
         log_failure(call, execution->result);
         complete(db, call, failure->status);
@@ -271,8 +280,7 @@ static void succeed(struct db *db, struct execution *execution)
 static void on_executed(void *data, struct execution *execution)
 {
     struct db *db = data;
-    metrics_add(METRIC_DB_GROUPS, 1);
-    metrics_add(METRIC_DB_CALLS, execution->count);
+    metrics_observe(HISTOGRAM_DB_GROUP, execution->count);
     if (execution->result == NULL) {
         db->is_in_doubt = true;
         complete_all(db, execution->calls, STATUS_UNAVAILABLE);
@@ -374,7 +382,7 @@ static bool has_room(const struct db *db)
 static void enqueue(struct db *db, struct db_call *call)
 {
     queue_push(queue_of(db, call->statement), call);
-    db->waiting++;
+    count_waiting(db, 1);
     loop_defer(db->loop, &db->dispatch);
 }
 
@@ -413,6 +421,7 @@ void db_submit(struct db *db, struct loop *caller, struct db_call *call)
     call->caller = caller;
     call->rows = (struct db_rows){0};
     call->attempts = 0;
+    call->submitted_us = metrics_now_us();
     call->status = STATUS_UNAVAILABLE;
     if (caller == db->loop && has_room(db)) {
         enqueue(db, call);

@@ -216,12 +216,25 @@ static enum rate_rule rate_of(const struct http_request *request, const struct h
     return mount != NULL && mount->rate != NULL ? mount->rate(request) : RATE_REQUESTS;
 }
 
+/* As the metrics name it. */
+static const char *method_of(const h2o_req_t *raw)
+{
+    static const char *const METHODS[] = {"GET", "POST", "HEAD", "OPTIONS", "DELETE", "PUT", "PATCH", "other"};
+    int i = 0;
+    while (i < (int)(sizeof METHODS / sizeof METHODS[0]) - 1 && !is_method(raw, METHODS[i])) {
+        i++;
+    }
+    return METHODS[i];
+}
+
 static void serve(struct http_request *request)
 {
     struct http_worker *worker = request->worker;
     struct slice part;
     const struct operation *route = find_route(worker->site, request->raw, &part);
     const struct http_mount *mount = route == NULL ? find_mount(worker->site, request->raw) : NULL;
+    request->route_method = route != NULL ? route->method : method_of(request->raw);
+    request->route_name = route != NULL ? route->name : mount != NULL ? mount->path : request->route_name;
     if (!is_within_limits(request, rate_of(request, mount))) {
         return;
     }

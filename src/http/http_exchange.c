@@ -7,7 +7,6 @@
 #include "headers.h"
 #include "util/json.h"
 #include "util/log.h"
-#include "util/metrics.h"
 
 /* The envelope of replies by HTTP: {"success":true,"data":…} and {"success":false,"message":…,"code":…,"requestId":…}.
  */
@@ -88,7 +87,6 @@ static void send_failure(struct http_request *request, enum status status, const
         http_request_add_header(request, "retry-after", slice_of(RETRY_AFTER_S));
     } else if (status == STATUS_RATE_LIMITED) {
         add_number(request, "retry-after", request->rate.retry_s);
-        metrics_add(METRIC_RATE_LIMITED, 1);
     }
     add_rate_headers(request);
     send_json(request, status_http(status), &body);

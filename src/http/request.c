@@ -20,20 +20,19 @@ struct tether {
     struct http_request *request;
 };
 
-static void log_request(const struct http_request *request)
+enum { STATUS_CLIENT_LEFT = 499 };
+static const char OTHER_ROUTE[] = "other";
+
+static void log_request(const struct http_request *request, int http_status, int64_t duration_us)
 {
     const h2o_req_t *raw = request->raw;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double ms = (double)(now.tv_sec - request->started_at.tv_sec) * 1e3 +
-                (double)(now.tv_nsec - request->started_at.tv_nsec) / 1e6;
     char user[UUID_TEXT_LENGTH];
     uuid_format(request->user_id, user);
     struct slice path = {raw->path_normalized.base, raw->path_normalized.len};
     log_write(LOG_INFO, "request", LOG_STR("requestId", request->id),
               LOG_SLICE("method", ((struct slice){raw->method.base, raw->method.len})), LOG_SLICE("path", path),
-              LOG_INT("status", request->is_replied ? raw->res.status : 499),
-              LOG_INT("bytes", (int64_t)raw->bytes_sent), LOG_REAL("ms", ms), LOG_STR("address", request->client.text),
+              LOG_INT("status", http_status), LOG_INT("bytes", (int64_t)raw->bytes_sent),
+              LOG_REAL("ms", (double)duration_us / 1e3), LOG_STR("address", request->client.text),
               LOG_SLICE("user", ((struct slice){user, request->has_user ? sizeof user : 0})));
 }
 
@@ -55,12 +54,11 @@ static void forget(struct http_request *request)
 static void on_dispose(void *block)
 {
     struct http_request *request = ((struct tether *)block)->request;
-    int http_status = request->is_replied ? request->raw->res.status : 0;
-    if (http_status >= 100 && http_status < 600) {
-        metrics_add(METRIC_REQUESTS_1XX + http_status / 100 - 1, 1);
-    }
+    int http_status = request->is_replied ? request->raw->res.status : STATUS_CLIENT_LEFT;
+    int64_t duration_us = metrics_now_us() - request->started_us;
+    metrics_count_answer(METRICS_REQUEST, request->route_method, request->route_name, http_status, duration_us);
     if (log_enabled(LOG_INFO)) {
-        log_request(request);
+        log_request(request, http_status, duration_us);
     }
     forget(request);
     if (request->streaming != NULL) {
@@ -123,7 +121,8 @@ struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *wor
     request->raw = raw;
     request->worker = worker;
     request->watch_timer.on_fire = on_watch_timer;
-    clock_gettime(CLOCK_MONOTONIC, &request->started_at);
+    request->started_us = metrics_now_us();
+    request->route_method = request->route_name = OTHER_ROUTE;
     struct tether *tether = h2o_mem_alloc_shared(&raw->pool, sizeof *tether, on_dispose);
     tether->request = request;
     struct http_connection *connection = http_connection_of(raw);

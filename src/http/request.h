@@ -27,7 +27,8 @@ struct http_request {
     uint64_t replied_at_ms;
     size_t sending_bytes;
     struct http_request *next_sending, **sending_link; /* `sending_link` is NULL while it is not in the list */
-    struct timespec started_at;
+    int64_t started_us;
+    const char *route_method, *route_name; /* for the metrics: as in a table, or NULL */
     struct http_client client;
     struct rate_verdict rate; /* of the tightest limit that it came under */
     char id[REQUEST_ID_MAX_LENGTH + 1];

@@ -6,6 +6,7 @@
 #include "realtime/bus.h"
 #include "util/buffer.h"
 #include "util/log.h"
+#include "util/metrics.h"
 #include "util/utf8.h"
 
 /* A notification is a message of bus_codec.c. What comes up in one turn of the loop, or while one is under way, goes
@@ -27,6 +28,7 @@ struct bus_postgres {
     struct loop_deferred work; /* sends what one turn of the loop has brought up */
     struct buffer queue;       /* items, each with its newline */
     bool has_complained;       /* of what is no item: once is enough */
+    int64_t told_us;           /* when the oldest was told that has not come back; 0: none */
 };
 
 /* --- writing --- */
@@ -57,6 +59,7 @@ static void flush(struct bus_postgres *self)
     buffer_append(&payload, self->queue.data, length);
     if (!payload.failed) {
         listener_notify(self->listener, buffer_slice(&payload));
+        self->told_us = self->told_us == 0 ? metrics_now_us() : self->told_us;
         buffer_consume(&self->queue, length);
     }
     buffer_dispose(&payload);
@@ -139,14 +142,24 @@ static void complain(struct bus_postgres *self, struct slice payload)
     }
 }
 
+/* What was told by this node has come back. */
+static void observe_echo(struct bus_postgres *self)
+{
+    if (self->told_us != 0) {
+        metrics_observe(HISTOGRAM_BUS_LAG, metrics_now_us() - self->told_us);
+        self->told_us = 0;
+    }
+}
+
 static void on_notification(void *data, struct slice payload)
 {
     struct bus_postgres *self = data;
     struct slice items = payload;
     struct uuid sender;
-    if (!bus_codec_read_sender(&items, &sender) ||
-        (!uuid_equals(sender, self->options.node_id) &&
-         !bus_codec_read_items(items, false, self->options.callbacks, self->options.data))) {
+    bool is_ours = bus_codec_read_sender(&items, &sender);
+    if (is_ours && uuid_equals(sender, self->options.node_id)) {
+        observe_echo(self);
+    } else if (!is_ours || !bus_codec_read_items(items, false, self->options.callbacks, self->options.data)) {
         complain(self, payload);
     }
 }

@@ -14,6 +14,7 @@ enum { REPLY_MAX_BYTES = 1 << 20, EVENT_NAME_MAX_BYTES = 128, REFUSALS_MAX = 100
 struct event_exchange {
     struct exchange exchange; /* its peer is the sender */
     struct event_ack ack;
+    int64_t started_us;
     struct event_exchange *previous, *next;
     struct event_exchange **head;
     char ack_text[];
@@ -21,12 +22,23 @@ struct event_exchange {
 
 /* --- replies --- */
 
+static const char NO_METHOD[] = "", OTHER_EVENT[] = "other";
+
+/* `operation` is NULL for an event that there is not. */
+static void count_answer(const struct operation *operation, enum status status, int64_t started_us)
+{
+    metrics_count_answer(METRICS_EVENT, NO_METHOD, operation != NULL ? operation->name : OTHER_EVENT,
+                         status_http(status), metrics_now_us() - started_us);
+}
+
 static void on_reply(struct exchange *exchange, enum status status, const char *name, struct slice json,
                      struct slice pagination)
 {
-    (void)status, (void)pagination;
-    const struct event_ack *ack = &((struct event_exchange *)exchange)->ack;
+    (void)pagination;
+    const struct event_exchange *self = (struct event_exchange *)exchange;
+    const struct event_ack *ack = &self->ack;
     struct event_sender *sender = exchange->peer;
+    count_answer(exchange->operation, status, self->started_us);
     if (!ack->is_wanted) {
         return;
     }
@@ -89,6 +101,7 @@ static void send_failure(struct event_sender *sender, const struct event_ack *ac
 static void on_fail(struct exchange *exchange, enum status status, const char *message, struct slice errors)
 {
     struct event_exchange *self = (struct event_exchange *)exchange;
+    count_answer(exchange->operation, status, self->started_us);
     send_failure(exchange->peer, &self->ack, slice_of(exchange->operation->name),
                  &(struct failure){.status = status, .message = message, .errors = errors});
 }
@@ -190,7 +203,7 @@ static bool is_within_limits(struct event_sender *sender, const struct operation
         sender->refusals = 0;
         return true;
     }
-    metrics_add(METRIC_RATE_LIMITED, 1);
+    count_answer(operation, STATUS_RATE_LIMITED, metrics_now_us());
     send_failure(sender, ack, event,
                  &(struct failure){.status = STATUS_RATE_LIMITED,
                                    .message = status_message(STATUS_RATE_LIMITED),
@@ -217,6 +230,7 @@ static struct event_exchange *exchange_create(struct event_sender *sender, const
     exchange->actor = sender->claims;
     exchange->origin = sender->session->id;
     fields_init(&exchange->input);
+    self->started_us = metrics_now_us();
     self->ack = *ack;
     if (ack->text.length > 0) {
         self->ack.text.data = memcpy(self->ack_text, ack->text.data, ack->text.length);
@@ -234,11 +248,11 @@ void event_exchange_start(struct event_sender *sender, struct slice event, struc
                           const struct event_ack *ack)
 {
     const struct operation *operation = find_event(sender->worker, event);
-    metrics_add(METRIC_EVENTS_RECEIVED, 1);
     if (!is_within_limits(sender, operation, event, ack)) {
         return;
     }
     if (operation == NULL) {
+        count_answer(NULL, STATUS_INVALID_PAYLOAD, metrics_now_us());
         event_exchange_refuse(sender, event, ack, STATUS_INVALID_PAYLOAD, "Unknown event");
         return;
     }

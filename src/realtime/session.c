@@ -7,6 +7,7 @@
 #include "realtime/event_log.h"
 #include "realtime/hub.h"
 #include "realtime/rendering.h"
+#include "util/metrics.h"
 
 /* OPENING → LIVE, or → READING → DRAINING → READING … → LIVE when there is something to catch up with; LIVE → READING
  * when an event is not the next in line. Only change_state moves between them. Live events that come while it catches
@@ -68,6 +69,10 @@ static struct session_opening decide(const struct session_read *read, const stru
     struct session_opening opening = {.status = STATUS_OK};
     opening.is_resumed = read->has_start && !read->is_refused && read->start_seq >= position->pruned_seq &&
                          read->start_seq <= position->newest_seq;
+    metrics_add(opening.is_resumed                    ? METRIC_SESSIONS_RESUMED
+                : read->has_start || read->is_refused ? METRIC_SESSIONS_RESET
+                                                      : METRIC_SESSIONS_STARTED,
+                1);
     opening.seq = opening.is_resumed ? read->start_seq : position->newest_seq;
     bool keeps_id = opening.is_resumed && !uuid_is_nil(read->session_id);
     session->id = keeps_id ? read->session_id : uuid_generate();

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/metrics.h"
+
 /* One lock for all: it is taken when a connection begins and ends, not while it works. A client is in the table for as
  * long as it has a place, so that the table is no larger than the connections are many. */
 
@@ -119,6 +121,7 @@ struct place *places_take(struct places *places, const struct ip_address *client
         free(place);
         return NULL;
     }
+    metrics_add(METRIC_CONNECTIONS, 1);
     return place;
 }
 
@@ -134,5 +137,6 @@ void place_give_back(struct place *place)
         uncount_client(places, &place->key);
     }
     leave(places);
+    metrics_add(METRIC_CONNECTIONS, -1);
     free(place);
 }

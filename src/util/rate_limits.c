@@ -7,6 +7,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "util/metrics.h"
+
 static const struct {
     const char *name;
     enum rate_by by;
@@ -251,7 +253,9 @@ struct rate_verdict rate_limiter_take(const struct rate_limiter *limiter, enum r
         return (struct rate_verdict){.is_allowed = true};
     }
     struct rate_verdict verdict = rate_buckets_take(limiter->buckets, rule, key, rate_now_us());
-    if (verdict.is_allowed && verdict.limit > 0 && limiter->share != NULL) {
+    if (!verdict.is_allowed) {
+        metrics_add(metric_of_rate_rule(rule), 1);
+    } else if (verdict.limit > 0 && limiter->share != NULL) {
         limiter->share(limiter->context, rule, key);
     }
     return verdict;

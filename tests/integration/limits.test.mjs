@@ -181,7 +181,7 @@ describe('limits of an address', () => {
     for (const pathname of ['/health', '/health/live', '/health/ready', '/metrics']) {
       assert.equal((await fetch(server.url + pathname, { headers: from('192.0.2.10') })).status, 200);
     }
-    assert.match(await (await fetch(`${server.url}/metrics`)).text(), /^stonechat_rate_limited_total [1-9]/m);
+    assert.match(await (await fetch(`${server.url}/metrics`)).text(), /^stonechat_rate_limited_total\{rule="requests"\} [1-9]/m);
   });
 
   test('all sockets of an address share an allowance of events', async () => {

@@ -121,14 +121,14 @@ class Person {
     for (let i = 0; ; i++) {
       const reply = await this.try(message, ways[i % ways.length]);
       if (reply) return this.load.ledger.acked(message, reply);
-      if (mayGiveUp && oneIn(giveUpOneIn)) return;
+      if (this.load.isClosed || (mayGiveUp && oneIn(giveUpOneIn))) return;
       await pause(50);
     }
   }
 
   /** Marks read, one after the other, what the first device was told, and tries until it is acknowledged. */
   async read() {
-    while (!this.load.isOver || this.toRead.length > 0) {
+    while ((!this.load.isOver || this.toRead.length > 0) && !this.load.isClosed) {
       const message = this.toRead.shift();
       if (!message) {
         await pause(20);
@@ -136,8 +136,10 @@ class Person {
       }
       const receipt = this.load.ledger.reading(message, this.id);
       receipt.tries.add(this.devices[0].name);
-      while (!(await this.devices[0].ask('message_read', { messageId: message.id }))) await pause(50);
-      receipt.isAcked = true;
+      while (!receipt.isAcked && !this.load.isClosed) {
+        receipt.isAcked = (await this.devices[0].ask('message_read', { messageId: message.id })) !== null;
+        if (!receipt.isAcked) await pause(50);
+      }
     }
   }
 }
@@ -147,6 +149,7 @@ export class Load {
   people = [];
   away = []; // until the end
   isOver = false;
+  isClosed = false; // whatever was not done is not done any more
   #loops = [];
   #failure = null;
 
@@ -290,7 +293,7 @@ export class Load {
   }
 
   close() {
-    this.isOver = true;
+    this.isOver = this.isClosed = true;
     for (const { io } of this.handsets) io.disconnect();
   }
 }

@@ -17,7 +17,8 @@ describe('Redis', { skip: nodeCount < 2 && 'needs two nodes' }, () => {
     cluster = await Cluster.start({ hasRedis: true });
     await cluster.subscribed();
     [alice, bob] = await friends(cluster.nodes[0], 'alice', 'bob');
-    phone = await at(bob, cluster.nodes.at(-1)).connect();
+    // On a busy machine this process may be too late for a ping, so that it has to come back.
+    phone = await at(bob, cluster.nodes.at(-1)).connect({ reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 250 });
   });
   after(async () => {
     phone?.close();

@@ -187,7 +187,8 @@ export class Device {
   async next(event, matches = () => true) {
     const find = () => this.#untaken.findIndex(r => r.event === event && matches(r.data)) + 1;
     const place = await until(find, event, patienceMs).catch(error => {
-      throw new Error(`${error.message} at ${this.client.username}; there is ${JSON.stringify(this.#untaken)}`);
+      const state = this.io.connected ? 'who is connected' : `who is gone (${this.reason})`;
+      throw new Error(`${error.message} at ${this.client.username}, ${state}; there is ${JSON.stringify(this.#untaken)}`);
     });
     return this.#untaken.splice(place - 1, 1)[0].data;
   }

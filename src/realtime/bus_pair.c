@@ -6,7 +6,9 @@
 /* What is durable goes by both: `fast` has it with its payload, `sure` as a hint that costs those who have it already
  * nothing. News go by both, since hearing them twice changes nothing. What is ephemeral goes by one of them: by `fast`
  * when every other node is known to hear it, that is, when each was heard on it just now; else by `sure`. So each node
- * says every second, on `fast`, that it is there. */
+ * says every second, on `fast`, that it is there. That is a hello, and a hello makes all sessions look at their logs: it
+ * goes no further while its sender is known and was heard just before. One that says more than that comes by `sure` too.
+ */
 
 enum { BEAT_MS = 1000, HEARD_MAX_MS = 3500 };
 
@@ -26,6 +28,12 @@ struct bus_pair {
     bool is_trusted;   /* all other nodes hear it */
 };
 
+/* Is a node among those that ours knows? */
+struct acquaintance {
+    struct uuid id;
+    bool is_known;
+};
+
 /* --- who is heard --- */
 
 static struct peer *find_peer(struct bus_pair *self, struct uuid node_id)
@@ -38,11 +46,16 @@ static struct peer *find_peer(struct bus_pair *self, struct uuid node_id)
     return NULL;
 }
 
+static bool is_silent(const struct peer *peer, uint64_t now_ms)
+{
+    return peer->heard_ms + HEARD_MAX_MS < now_ms;
+}
+
 static void forget_silent_peers(struct bus_pair *self, uint64_t now_ms)
 {
     int kept = 0;
     for (int i = 0; i < self->peer_count; i++) {
-        if (self->peers[i].heard_ms + HEARD_MAX_MS >= now_ms) {
+        if (!is_silent(&self->peers[i], now_ms)) {
             self->peers[kept++] = self->peers[i];
         }
     }
@@ -74,6 +87,25 @@ static void note_peer(struct bus_pair *self, struct uuid node_id)
         peer = &self->peers[self->peer_count++];
     }
     *peer = (struct peer){node_id, loop_now_ms(self->options.loop)};
+}
+
+static void compare_peer(void *data, struct uuid node_id)
+{
+    struct acquaintance *other = data;
+    other->is_known = other->is_known || uuid_equals(node_id, other->id);
+}
+
+/* Is it only there, as it was a second ago? When it was silent, or is nobody that the node knows (any more), it has come
+ * back, and something may have been missed. */
+static bool is_beat(struct bus_pair *self, struct uuid node_id)
+{
+    const struct peer *peer = find_peer(self, node_id);
+    struct acquaintance other = {.id = node_id};
+    if (peer == NULL || is_silent(peer, loop_now_ms(self->options.loop))) {
+        return false;
+    }
+    self->options.callbacks->for_each_peer(self->options.data, compare_peer, &other);
+    return other.is_known;
 }
 
 static void on_beat(struct timer *timer)
@@ -110,10 +142,14 @@ static void on_sure_news(void *data, enum bus_news news, struct uuid node_id, st
 static void on_fast_news(void *data, enum bus_news news, struct uuid node_id, struct uuid user_id)
 {
     struct bus_pair *self = data;
+    bool goes_on = news != BUS_NEWS_HELLO || !is_beat(self, node_id);
     if (news == BUS_NEWS_HELLO) {
         note_peer(self, node_id);
     }
-    on_sure_news(data, news, node_id, user_id);
+    if (goes_on) {
+        self->options.callbacks->on_news(self->options.data, news, node_id, user_id);
+    }
+    judge(self);
 }
 
 static void on_fast_connected(void *data)

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* --- two buses that only count --- */
 
@@ -192,6 +193,39 @@ static void test_ephemeral(void **state)
     assert_int_equal(connections, 2);
 }
 
+/* Of hellos by `fast`, the first tells that somebody is there; more of them are its heart that beats. */
+static void assert_goes_on(const struct fake *from, enum bus_news news, struct uuid node_id, int times)
+{
+    news_count = 0;
+    say(from, news, node_id);
+    assert_int_equal(news_count, times);
+}
+
+static void test_beats(void **state)
+{
+    (void)state;
+    connect(&fast);
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 1);
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 1); /* the node still knows nobody */
+    peer_count = 1;
+    for (int i = 0; i < 3; i++) {
+        assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 0);
+        assert_goes_on(&fast, BUS_NEWS_ENTERS, peers[0], 1);
+        assert_goes_on(&sure, BUS_NEWS_HELLO, peers[0], 1);
+    }
+    peer_count = 2;
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[1], 1); /* known by `sure` until now */
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[1], 0);
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 0);
+    peer_count = 1; /* the node has buried the other one, which only stood still */
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[1], 1);
+    assert_goes_by(0, 0, 1); /* and each of them counted as heard */
+    fast.options.callbacks->on_lost(fast.options.data);
+    connect(&fast);
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 1);
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 0);
+}
+
 /* A node that is not heard any more hears nothing, for all that is known. */
 static struct timer stop;
 
@@ -217,6 +251,38 @@ static void test_silence(void **state)
     loop_run(loop); /* five beats */
     assert_int_equal(sure.news, 0);
     assert_goes_by(0, 1, 0);
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 1);
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 0);
+}
+
+/* This node has not moved itself: what the others say is the first that it hears, before its own timers run. */
+static void on_message(struct loop_task *task)
+{
+    (void)task;
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 1);
+    assert_goes_on(&fast, BUS_NEWS_HELLO, peers[0], 0);
+    loop_stop(loop);
+}
+
+static void on_standstill(struct timer *timer)
+{
+    static struct loop_task message;
+    (void)timer;
+    message.run = on_message;
+    usleep(3600 * 1000);
+    loop_post(loop, &message);
+}
+
+static void test_standstill(void **state)
+{
+    (void)state;
+    peer_count = 1;
+    connect(&fast);
+    say(&fast, BUS_NEWS_HELLO, peers[0]);
+    stop.on_fire = on_standstill;
+    loop_timer_start(loop, &stop, 1);
+    loop_run(loop);
+    assert_int_equal(news_count, 0); /* the last that was said */
 }
 
 static void test_the_rest(void **state)
@@ -254,7 +320,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_durable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ephemeral, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_beats, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_standstill, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_rest, set_up, tear_down),
         cmocka_unit_test(test_half_built),
     };

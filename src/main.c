@@ -130,6 +130,7 @@ static bool create_shared(struct program *program)
                                        .mounts = MOUNTS,
                                        .allowed_origins = config->allowed_origins,
                                        .trust_proxy = config->trust_proxy,
+                                       .has_proxy_headers = config->proxy_protocol,
                                        .max_body_bytes = (size_t)config->max_body_bytes};
     return program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
            program->databases != NULL && program->token_key != NULL && program->revocations != NULL &&
@@ -421,6 +422,7 @@ static bool run(struct program *program)
                                                              .max_held_bytes = (size_t)config->max_held_bytes,
                                                              .request_timeout_s = config->request_timeout_seconds,
                                                              .trust_proxy = config->trust_proxy,
+                                                             .has_proxy_headers = config->proxy_protocol,
                                                              .max_connections = max_connections(config),
                                                              .max_connections_per_ip = config->max_connections_per_ip,
                                                              .drain_s = config->drain_seconds},

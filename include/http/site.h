@@ -23,6 +23,7 @@ struct http_site {
     const struct http_mount *const *mounts; /* tables that end with a row whose path is NULL; the list ends with NULL */
     char *const *allowed_origins;           /* NULL-terminated; "*" allows every origin */
     struct ip_networks trust_proxy;         /* whose X-Forwarded-For counts */
+    bool has_proxy_headers;                 /* other servers of ours expect a PROXY header before what is forwarded */
     size_t max_body_bytes;                  /* of the body of an exchange */
 };
 

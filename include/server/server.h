@@ -18,6 +18,7 @@ struct server_options {
     size_t max_held_bytes;          /* for requests on their way in and replies on their way out, of all connections */
     int request_timeout_s;          /* for a request to arrive, and for an idle connection */
     struct ip_networks trust_proxy; /* whose connections count for nobody */
+    bool has_proxy_headers;         /* these begin with a PROXY header that names the client */
     int max_connections;            /* 0: no limit */
     int max_connections_per_ip;     /* 0: no limit; IPv6 by /64 */
     int drain_s;                    /* how long work under way may take at the end */

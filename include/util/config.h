@@ -30,6 +30,7 @@ struct config {
     enum stonechat_env stonechat_env;
     char **allowed_origins; /* NULL-terminated */
     struct ip_networks trust_proxy;
+    bool proxy_protocol;
     const char *tls_cert, *tls_key;
     const char *run_as;    /* who the process goes on as, when root has started it */
     const char *share_dir; /* where swagger/ lies; found beside the program when not set */

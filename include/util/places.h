@@ -17,6 +17,8 @@ void places_destroy(struct places *places);
 
 /* A place for this client, or for one that is not counted by itself (NULL); NULL when there is none left. */
 struct place *places_take(struct places *places, const struct ip_address *client);
+/* Counts a place that was nobody's for this client. False when he has as many as he may; the place stays nobody's. */
+bool place_assign(struct place *place, const struct ip_address *client);
 /* Gives it back. NULL is fine. */
 void place_give_back(struct place *place);
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "connection.h"
+#include "http/proxy_header.h"
 #include "loop/h2o_loop.h"
 #include "loop/splice.h"
 #include "request.h"
@@ -25,7 +26,7 @@ struct forward {
     struct http_worker *worker;
     struct http_request *request;
     struct buffer sent;
-    h2o_iovec_t vector;        /* the same for libh2o */
+    h2o_iovec_t vectors[2];    /* the same for libh2o, behind the header that a proxy would send */
     h2o_http1client_t *client; /* NULL when it has ended: libh2o frees it */
     struct stream *peer;       /* upgraded, until the client's stream is there too */
     struct splice *splice;
@@ -272,8 +273,9 @@ static h2o_http1client_head_cb on_connect(h2o_http1client_t *client, const char 
         return NULL;
     }
     loop_timer_start(forward->worker->loop, &forward->deadline, forward->timeout_ms);
-    *ret_vectors = &forward->vector;
-    *ret_count = 1;
+    bool has_header = forward->vectors[0].len > 0;
+    *ret_vectors = has_header ? forward->vectors : &forward->vectors[1];
+    *ret_count = has_header ? 2 : 1;
     *ret_is_head = 0;
     return on_head;
 }
@@ -300,7 +302,7 @@ static struct forward *create(struct http_request *request, const struct http_fo
     }
     worker->forwards = forward;
     write_request(forward, options);
-    forward->vector = h2o_iovec_init(forward->sent.data, forward->sent.length);
+    forward->vectors[1] = h2o_iovec_init(forward->sent.data, forward->sent.length);
     return forward;
 }
 
@@ -324,9 +326,13 @@ void http_request_forward(struct http_request *request, const struct http_forwar
     if (!slice_equals(http_request_method(request), SLICE("POST"))) { /* what was posted is to arrive */
         http_request_on_leave(request, on_leave, forward);
     }
+    bool has_tls = url.scheme == &H2O_URL_SCHEME_HTTPS;
+    if (request->worker->site->has_proxy_headers && !has_tls) { /* with TLS it comes before that (server/tls.c) */
+        forward->vectors[0] = h2o_iovec_init(PROXY_HEADER_LOCAL.data, PROXY_HEADER_LOCAL.length);
+    }
     loop_timer_start(request->worker->loop, &forward->deadline, CONNECT_TIMEOUT_MS);
     h2o_http1client_connect(&forward->client, forward, &request->raw->conn->ctx->proxy.client_ctx, url.host,
-                            h2o_url_get_port(&url), url.scheme == &H2O_URL_SCHEME_HTTPS, on_connect);
+                            h2o_url_get_port(&url), has_tls, on_connect);
 }
 
 void http_worker_stop_forwarding(struct http_worker *worker)

@@ -14,6 +14,7 @@
 #include "address.h"
 #include "http/h2o_http.h"
 #include "loop/h2o_loop.h"
+#include "proxied.h"
 #include "tls.h"
 #include "util/log.h"
 #include "util/places.h"
@@ -41,6 +42,7 @@ struct lane {
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     h2o_socket_t *listener;
+    struct proxied proxied;
     struct http_connections connections;
     struct loop_task stop;
     struct timer drain;
@@ -173,18 +175,18 @@ static void on_accept_failure(struct lane *lane, int error)
     loop_timer_start(lane->worker->loop, &lane->accept_pause, ACCEPT_PAUSE_MS);
 }
 
-/* By the client that it is from; by nobody if a proxy has made it. NULL when there is no place left. */
-static struct place *find_place(struct server *server, h2o_socket_t *socket)
+/* Whom the connection counts for. False: for nobody, since a proxy has made it. */
+static bool find_client(const struct server *server, h2o_socket_t *socket, struct ip_address *ret_key)
 {
     struct sockaddr_storage name;
-    struct ip_address address, key;
+    struct ip_address address;
     bool is_known = h2o_socket_getpeername(socket, (struct sockaddr *)&name) > 0 &&
                     ip_address_of_socket((struct sockaddr *)&name, &address);
     if (!is_known || ip_networks_hold(&server->options.trust_proxy, &address)) {
-        return places_take(server->places, NULL);
+        return false;
     }
-    key = ip_address_limit_key(&address);
-    return places_take(server->places, &key);
+    *ret_key = ip_address_limit_key(&address);
+    return true;
 }
 
 /* Without TLS, where it can be said at once. */
@@ -207,6 +209,33 @@ static void turn_away(struct lane *lane, h2o_socket_t *socket)
     h2o_socket_close(socket);
 }
 
+/* A proxy has named its client. */
+static void on_proxied(struct proxied *proxied, h2o_socket_t *socket, struct place *place)
+{
+    struct lane *lane = (struct lane *)((char *)proxied - offsetof(struct lane, proxied));
+    struct ip_address client;
+    if (find_client(lane->server, socket, &client) && !place_assign(place, &client)) {
+        place_give_back(place);
+        turn_away(lane, socket);
+    } else {
+        http_connections_accept(&lane->connections, &lane->accept, socket, place);
+    }
+}
+
+static void admit(struct lane *lane, h2o_socket_t *socket)
+{
+    struct ip_address client;
+    bool is_client = find_client(lane->server, socket, &client);
+    struct place *place = places_take(lane->server->places, is_client ? &client : NULL);
+    if (place == NULL) {
+        turn_away(lane, socket);
+    } else if (!is_client && lane->server->options.has_proxy_headers) {
+        proxied_expect(&lane->proxied, socket, place);
+    } else {
+        http_connections_accept(&lane->connections, &lane->accept, socket, place);
+    }
+}
+
 static void on_accept(h2o_socket_t *listener, const char *error)
 {
     struct lane *lane = listener->data;
@@ -220,12 +249,7 @@ static void on_accept(h2o_socket_t *listener, const char *error)
             return;
         }
         lane->is_full = false;
-        struct place *place = find_place(lane->server, socket);
-        if (place == NULL) {
-            turn_away(lane, socket);
-        } else {
-            http_connections_accept(&lane->connections, &lane->accept, socket, place);
-        }
+        admit(lane, socket);
     }
 }
 
@@ -260,6 +284,9 @@ static void start_lane(struct lane *lane)
     h2o_socket_read_start(lane->listener, on_accept);
     http_connections_init(&lane->connections, &lane->context, lane->worker->loop,
                           server->options.max_held_bytes / (size_t)server->count);
+    lane->proxied = (struct proxied){.loop = lane->worker->loop,
+                                     .timeout_ms = (uint64_t)server->options.request_timeout_s * 1000,
+                                     .on_client = on_proxied};
     lane->accept_pause.on_fire = on_accept_pause;
     lane->sweep.on_fire = on_sweep;
     loop_timer_start(lane->worker->loop, &lane->sweep, SWEEP_MS);
@@ -280,7 +307,7 @@ struct server *server_create(const struct server_options *options, struct server
         server->lanes[i].fd = -1;
     }
     server->places = places_create(options->max_connections, options->max_connections_per_ip);
-    server->config.proxy.ssl_ctx = tls_create_client(options->tls_cert);
+    server->config.proxy.ssl_ctx = tls_create_client(options->tls_cert, options->has_proxy_headers);
     bool has_tls = options->tls_cert != NULL;
     server->tls = has_tls ? tls_create(options->tls_cert, options->tls_key) : NULL;
     if (server->places == NULL || server->config.proxy.ssl_ctx == NULL || (has_tls && server->tls == NULL) ||
@@ -307,7 +334,7 @@ void server_url(const struct server *server, char out[SERVER_URL_LENGTH])
 static int count_connections(const struct lane *lane)
 {
     int upgraded = lane->worker->count_open != NULL ? lane->worker->count_open(lane->worker) : 0;
-    return lane->connections.count + upgraded;
+    return lane->proxied.count + lane->connections.count + upgraded;
 }
 
 static void end_lane(struct lane *lane)
@@ -322,6 +349,7 @@ static void on_cut(struct timer *timer)
 {
     struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, drain));
     struct loop *loop = lane->worker->loop;
+    proxied_close_all(&lane->proxied);
     if (lane->connections.count > 0 && loop_now_ms(loop) < lane->drain_until_ms + CUT_GRACE_MS) {
         http_connections_cut(&lane->connections);
         loop_timer_start(loop, &lane->drain, DRAIN_STEP_MS);
@@ -341,6 +369,7 @@ static void on_drain(struct timer *timer)
         end_lane(lane);
     } else if (now_ms < lane->drain_until_ms) {
         if (now_ms >= lane->polite_until_ms) {
+            proxied_close_all(&lane->proxied);
             http_connections_shutdown(&lane->connections);
         }
         loop_timer_start(loop, timer, DRAIN_STEP_MS);

@@ -4,7 +4,9 @@
 #include <h2o/http2.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <sys/socket.h>
 
+#include "http/proxy_header.h"
 #include "util/log.h"
 
 SSL_CTX *tls_create(const char *cert_file, const char *key_file)
@@ -52,7 +54,21 @@ static int on_verify(int is_good, X509_STORE_CTX *store)
     return 0;
 }
 
-SSL_CTX *tls_create_client(const char *cert_file)
+/* libh2o has the handshake follow upon connect(), and asks nobody in between; but OpenSSL tells that it begins. Nothing
+ * has been sent on the socket yet, so that there is room for a few bytes; a header that gets lost all the same makes
+ * the other end close. */
+static void on_info(const SSL *ssl, int where, int ret)
+{
+    (void)ret;
+    if ((where & SSL_CB_HANDSHAKE_START) != 0 && SSL_in_before(ssl)) {
+        int fd = h2o_socket_get_fd(BIO_get_data(SSL_get_wbio(ssl)));
+        struct slice header = PROXY_HEADER_LOCAL;
+        ssize_t sent = send(fd, header.data, header.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)sent;
+    }
+}
+
+SSL_CTX *tls_create_client(const char *cert_file, bool has_proxy_headers)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (context == NULL) {
@@ -62,6 +78,7 @@ SSL_CTX *tls_create_client(const char *cert_file)
     SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION); /* both ends are ours */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verify);
+    SSL_CTX_set_info_callback(context, has_proxy_headers ? on_info : NULL);
     SSL_CTX_set_default_verify_paths(context);
     if (cert_file != NULL && SSL_CTX_load_verify_locations(context, cert_file, NULL) == 1) {
         X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);

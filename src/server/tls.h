@@ -3,14 +3,15 @@
 #define STONECHAT_SERVER_TLS_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 
 /* TLS 1.2 and 1.3, with ALPN for h2 and http/1.1. Logs what is wrong and returns NULL. The caller frees it. */
 SSL_CTX *tls_create(const char *cert_file, const char *key_file);
 
 /* What other nodes' certificates are checked with, and the names in them: the system's authorities, and those in
- * `cert_file` (NULL: none), since nodes often share what no public authority has signed. NULL, and logged, without
- * memory. The caller frees it.
+ * `cert_file` (NULL: none), since nodes often share what no public authority has signed. With `has_proxy_headers` a
+ * PROXY header goes before the handshake. NULL, and logged, without memory. The caller frees it.
  */
-SSL_CTX *tls_create_client(const char *cert_file);
+SSL_CTX *tls_create_client(const char *cert_file, bool has_proxy_headers);
 
 #endif

@@ -37,6 +37,9 @@ const struct setting config_settings[] = {
      "Origins of the web pages that may use the API, separated by commas", FIELD(allowed_origins)},
     {"TRUST_PROXY", SETTING_NETWORKS, NULL,
      "Addresses and networks of the proxies whose X-Forwarded-For counts: 10.0.0.0/8,::1", FIELD(trust_proxy)},
+    {"PROXY_PROTOCOL", SETTING_FLAG, "0",
+     "1: what comes from TRUST_PROXY begins with a header of the PROXY protocol, version 1 or 2",
+     FIELD(proxy_protocol)},
     {"TLS_CERT", SETTING_FILE, NULL, "Certificate chain (PEM); with TLS_KEY, serves HTTPS", FIELD(tls_cert)},
     {"TLS_KEY", SETTING_FILE, NULL, "Private key (PEM) of TLS_CERT", FIELD(tls_key)},
     {"RUN_AS", SETTING_TEXT, "nobody", "Who the server goes on as once its ports are open, when root has started it",
@@ -456,6 +459,9 @@ static void check_rules(struct loading *loading, const struct config *config)
     if ((config->tls_cert == NULL) != (config->tls_key == NULL)) {
         add_problem(loading, "%s is set, and needs %s too", config->tls_cert != NULL ? "TLS_CERT" : "TLS_KEY",
                     config->tls_cert != NULL ? "TLS_KEY" : "TLS_CERT");
+    }
+    if (config->proxy_protocol && config->trust_proxy.count == 0) {
+        add_problem(loading, "PROXY_PROTOCOL is set, and needs TRUST_PROXY too");
     }
     if (config->rate_limit_disabled && config->stonechat_env == ENV_PRODUCTION) {
         add_problem(loading, "RATE_LIMIT_DISABLED is refused while STONECHAT_ENV is production");

@@ -125,6 +125,16 @@ struct place *places_take(struct places *places, const struct ip_address *client
     return place;
 }
 
+bool place_assign(struct place *place, const struct ip_address *client)
+{
+    assert(!place->has_client);
+    pthread_mutex_lock(&place->places->lock);
+    place->has_client = count_client(place->places, client);
+    pthread_mutex_unlock(&place->places->lock);
+    place->key = *client;
+    return place->has_client;
+}
+
 void place_give_back(struct place *place)
 {
     if (place == NULL) {

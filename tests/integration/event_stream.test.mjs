@@ -1,12 +1,10 @@
 // GET /api/events: server-sent events, live and resumed, over both versions of HTTP.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import http2 from 'node:http2';
 import net from 'node:net';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, assertFails, befriend, friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
@@ -14,7 +12,7 @@ import { EventStream } from '../support/event_stream.mjs';
 import { checkReply } from '../support/openapi.mjs';
 import { PlainSocket } from '../support/plain_socket.mjs';
 import { exchange } from '../support/raw.mjs';
-import { startPostgres, startServer, temporaryDirectory, until } from '../support/server.mjs';
+import { startPostgres, startServer, temporaryCertificate, until } from '../support/server.mjs';
 
 const versions = [1, 2];
 const contents = stream => stream.events.filter(e => e.event === 'private-message').map(e => e.data.content);
@@ -407,10 +405,7 @@ describe('event stream, over restarts and at its limits', () => {
   });
 
   test('over TLS, by both versions', async t => {
-    const directory = temporaryDirectory();
-    const [key, certificate] = ['key.pem', 'certificate.pem'].map(name => path.join(directory, name));
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
-      '-keyout', key, '-out', certificate, '-subj', '/CN=localhost', '-days', '2'], { stdio: 'pipe' });
+    const { key, certificate } = temporaryCertificate('DNS:localhost');
     const { databaseUrl, ...plain } = await start(t);
     const [alice, bob] = await friends(plain, 'alice', 'bob');
     const server = await startServer({ databaseUrl, env: { TLS_CERT: certificate, TLS_KEY: key, PRESENCE_GRACE_MS: '0' } });

@@ -1,19 +1,17 @@
 // HTTP itself: versions, methods, limits, headers, CORS, TLS, health and the log.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 
 import { Client, Device, assertFails, friends, stopServer, timePattern } from '../support/api.mjs';
 import { Connection, exchange } from '../support/raw.mjs';
-import { startServer, temporaryDirectory } from '../support/server.mjs';
+import { startServer, temporaryCertificate } from '../support/server.mjs';
 
 const maxBody = 262144;
 const origin = 'http://localhost:3000';
@@ -351,11 +349,7 @@ describe('https', () => {
   let server, alice;
 
   before(async () => {
-    const directory = temporaryDirectory();
-    const [key, certificate] = ['key.pem', 'certificate.pem'].map(name => path.join(directory, name));
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
-      '-keyout', key, '-out', certificate, '-subj', '/CN=localhost', '-days', '2',
-      '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'], { stdio: 'pipe' });
+    const { key, certificate } = temporaryCertificate('DNS:localhost,IP:127.0.0.1');
     server = await startServer({ env: { TLS_CERT: certificate, TLS_KEY: key } });
   });
   after(() => stopServer(server));

@@ -2,17 +2,17 @@
 // that holds it, whichever transport the stock client uses.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import path from 'node:path';
+import os from 'node:os';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, befriend, friends, stopServer, unique, upTo } from '../support/api.mjs';
+import { RawWebSocket } from '../support/raw.mjs';
 import { roundRobin } from '../support/round_robin.mjs';
-import { freePort, startServer, temporaryDirectory, until } from '../support/server.mjs';
+import { freePort, startServer, temporaryCertificate, until } from '../support/server.mjs';
 
 const transports = {
   'polling, then WebSocket': {},
@@ -298,11 +298,7 @@ describe('nodes that go', () => {
 
 describe('nodes that speak TLS', () => {
   test('they check each other by name, and trust their own certificate', async t => {
-    const directory = temporaryDirectory();
-    const [key, certificate] = ['key.pem', 'certificate.pem'].map(file => path.join(directory, file));
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
-      '-keyout', key, '-out', certificate, '-subj', '/CN=nodes', '-addext', 'subjectAltName=DNS:nodes,IP:127.0.0.1', '-days', '2',
-    ], { stdio: 'ignore' });
+    const { key, certificate } = temporaryCertificate('DNS:nodes,IP:127.0.0.1');
     const start = async (host, databaseUrl) => {
       const port = await freePort();
       const env = { TLS_CERT: certificate, TLS_KEY: key, PORT: `${port}`, ADVERTISE_URL: `https://${host}:${port}` };
@@ -324,4 +320,43 @@ describe('nodes that speak TLS', () => {
     assert.equal(await ask('POST', one, await open(named)), 'ok');
     assert.equal(JSON.parse(await ask('POST', one, await open(unnamed))).code, 1);
   });
+});
+
+describe('nodes that expect the PROXY protocol of each other', () => {
+  // They reach each other by ::1, which is trusted; the tests come from 127.0.0.1, which is not.
+  const hasIpv6 = Object.values(os.networkInterfaces()).flat().some(({ address }) => address === '::1');
+  for (const scheme of ['http', 'https']) {
+    test(`forward by ${scheme} all the same`, { skip: !hasIpv6 && 'there is no ::1' }, async t => {
+      const { key, certificate } = temporaryCertificate('IP:127.0.0.1,IP:::1');
+      const start = async databaseUrl => {
+        const port = await freePort();
+        const env = { HOST: '::', PORT: `${port}`, ADVERTISE_URL: `${scheme}://[::1]:${port}`, TRUST_PROXY: '::1', PROXY_PROTOCOL: '1' };
+        if (scheme === 'https') Object.assign(env, { TLS_CERT: certificate, TLS_KEY: key });
+        const server = await startServer({ env, databaseUrl });
+        t.after(() => stopServer(server));
+        return server;
+      };
+      const one = await start();
+      const other = await start(one.databaseUrl);
+      const { request } = scheme === 'https' ? https : http;
+      const target = sid => `/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ''}`;
+      const ask = (method, server, sid, id) => new Promise((resolve, reject) => {
+        const options = { rejectUnauthorized: false, agent: false, method, headers: id ? { 'x-request-id': id } : {} };
+        request(server.url + target(sid), options, response => resolve(text(response)))
+          .on('error', reject).end(method === 'POST' ? '40' : undefined);
+      });
+      const { sid } = JSON.parse((await ask('GET', other)).slice(1));
+      const id = unique('forwarded');
+      assert.equal(await ask('POST', one, sid, id), 'ok');
+      for (const node of [one, other]) { // by X-Forwarded-For, which is believed
+        assert.match((await node.waitForLog(line => line.requestId === id)).address, /^127\.0\.0\.1$/);
+      }
+      if (scheme === 'https') return;
+      const socket = await RawWebSocket.open(one, `/socket.io/?EIO=4&transport=websocket&sid=${sid}`);
+      assert.equal(socket.upgrade.status, 101);
+      socket.send('2probe');
+      assert.equal((await socket.frame()).payload.toString(), '3probe');
+      socket.destroy();
+    });
+  }
 });

@@ -9,8 +9,8 @@ import { until } from './server.mjs';
 
 /** A TCP connection that keeps what it received in `received`, and knows whether it has `ended`. */
 export class Connection {
-  static async connect(server) {
-    const connection = new this(net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true }));
+  static async connect(server, options) {
+    const connection = new this(net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true, ...options }));
     await once(connection.socket, 'connect');
     return connection;
   }

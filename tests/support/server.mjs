@@ -61,6 +61,16 @@ export function temporaryDirectory() {
   return directory;
 }
 
+/** The files `{key, certificate}` of a certificate for these names (`DNS:localhost,IP:127.0.0.1`), signed by itself. */
+export function temporaryCertificate(names) {
+  const directory = temporaryDirectory();
+  const [key, certificate] = ['key.pem', 'certificate.pem'].map(file => path.join(directory, file));
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+    '-keyout', key, '-out', certificate, '-subj', '/CN=stonechat', '-addext', `subjectAltName=${names}`, '-days', '2',
+  ], { stdio: 'ignore' });
+  return { key, certificate };
+}
+
 function removeDirectory(directory) {
   rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   directories.delete(directory);

@@ -256,6 +256,18 @@ static void networks(void **state)
     assert_int_equal(fixture->config.trust_proxy.rows[1].prefix, 128);
 }
 
+static void the_proxy_protocol_needs_proxies(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_refused(fixture, "PROXY_PROTOCOL", "1", "needs TRUST_PROXY");
+    setenv("TRUST_PROXY", "10.0.0.0/8", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_true(fixture->config.proxy_protocol);
+    setenv("PROXY_PROTOCOL", "off", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_false(fixture->config.proxy_protocol);
+}
+
 static void origins(void **state)
 {
     static const char *const bad[] = {"*",          "localhost:3000", "http://",         "http://a/",
@@ -384,6 +396,7 @@ int main(void)
         TEST(durations),
         TEST(numbers_have_limits),
         TEST(networks),
+        TEST(the_proxy_protocol_needs_proxies),
         TEST(origins),
         TEST(advertised_urls_are_a_server_alone),
         TEST(rate_limits_stay_on_in_production),

@@ -55,6 +55,31 @@ static void test_each_client(void **state)
     places_destroy(places);
 }
 
+static void test_places_that_get_a_client_later(void **state)
+{
+    (void)state;
+    struct places *places = places_create(4, 2);
+    struct place *taken[] = {places_take(places, &ALICE), places_take(places, NULL), places_take(places, NULL)};
+    assert_true(place_assign(taken[1], &ALICE));
+    assert_false(place_assign(taken[2], &ALICE));
+    assert_null(places_take(places, &ALICE));
+    place_give_back(taken[2]); /* has not been hers */
+    assert_null(places_take(places, &ALICE));
+    place_give_back(taken[1]);
+    taken[1] = places_take(places, NULL);
+    assert_true(place_assign(taken[1], &ALICE));
+    taken[2] = places_take(places, &BOB);
+    struct place *last = places_take(places, NULL);
+    assert_true(taken[2] != NULL && last != NULL);
+    assert_true(place_assign(last, &BOB)); /* it is one of the four all the time */
+    assert_null(places_take(places, NULL));
+    place_give_back(last);
+    for (int i = 0; i < 3; i++) {
+        place_give_back(taken[i]);
+    }
+    places_destroy(places);
+}
+
 static void test_places_that_come_back_late(void **state)
 {
     (void)state;
@@ -89,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_each_client),
+        cmocka_unit_test(test_places_that_get_a_client_later),
         cmocka_unit_test(test_places_that_come_back_late),
         cmocka_unit_test(test_many_clients),
     };

@@ -6,8 +6,9 @@
 /* What is durable goes by both: `fast` has it with its payload, `sure` as a hint that costs those who have it already
  * nothing. News go by both, since hearing them twice changes nothing. What is ephemeral goes by one of them: by `fast`
  * when every other node is known to hear it, that is, when each was heard on it just now; else by `sure`. So each node
- * says every second, on `fast`, that it is there. That is a hello, and a hello makes all sessions look at their logs: it
- * goes no further while its sender is known and was heard just before. One that says more than that comes by `sure` too.
+ * says every second, on `fast`, that it is there. That is a hello, and a hello makes all sessions look at their logs:
+ * it goes no further while its sender is known and was heard just before. One that says more than that comes by `sure`
+ * too.
  */
 
 enum { BEAT_MS = 1000, HEARD_MAX_MS = 3500 };
@@ -95,8 +96,8 @@ static void compare_peer(void *data, struct uuid node_id)
     other->is_known = other->is_known || uuid_equals(node_id, other->id);
 }
 
-/* Is it only there, as it was a second ago? When it was silent, or is nobody that the node knows (any more), it has come
- * back, and something may have been missed. */
+/* Is it only there, as it was a second ago? When it was silent, or is nobody that the node knows (any more), it has
+ * come back, and something may have been missed. */
 static bool is_beat(struct bus_pair *self, struct uuid node_id)
 {
     const struct peer *peer = find_peer(self, node_id);

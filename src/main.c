@@ -364,6 +364,7 @@ static void block_signals(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 }
@@ -404,6 +405,21 @@ static void keep_freed_memory(void)
     mallopt(M_MMAP_THRESHOLD, 8 << 20);
 }
 
+/* Of what may change, the log's settings can change while it runs. */
+static void on_reload(void *data)
+{
+    (void)data;
+    struct config fresh;
+    if (config_reload(&fresh)) {
+        log_configure(fresh.log_level, fresh.log_format);
+        log_write(fresh.log_level > LOG_INFO ? fresh.log_level : LOG_INFO, /* so that it shows */
+                  "LOG_LEVEL and LOG_FORMAT were read again");
+        config_dispose(&fresh);
+    } else {
+        log_write(LOG_ERROR, "the settings stay as they were: see stonechat --check-config, and send SIGHUP again");
+    }
+}
+
 static bool run(struct program *program)
 {
     const struct config *config = &program->config;
@@ -425,7 +441,8 @@ static bool run(struct program *program)
                                                              .has_proxy_headers = config->proxy_protocol,
                                                              .max_connections = max_connections(config),
                                                              .max_connections_per_ip = config->max_connections_per_ip,
-                                                             .drain_s = config->drain_seconds},
+                                                             .drain_s = config->drain_seconds,
+                                                             .on_reload = on_reload},
                                     program->server_workers, program->count);
     if (program->server == NULL || !start_node(program) || !server_drop_privileges(config->run_as)) {
         return false;

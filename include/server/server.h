@@ -22,6 +22,8 @@ struct server_options {
     int max_connections;            /* 0: no limit */
     int max_connections_per_ip;     /* 0: no limit; IPv6 by /64 */
     int drain_s;                    /* how long work under way may take at the end */
+    void (*on_reload)(void *data);  /* upon SIGHUP, on the thread of server_run; may be NULL */
+    void *reload_data;
 };
 
 /* One thread: its loop, what it serves, and what has to happen on it when the server stops. */
@@ -44,7 +46,8 @@ enum { SERVER_URL_LENGTH = 256 };
 void server_url(const struct server *server, char out[SERVER_URL_LENGTH]);
 
 /* Runs the workers until SIGINT or SIGTERM, then stops: no new connections, sockets told to go, work under way
- * finished. True when all of it was done in time. The caller has blocked these signals in every thread. */
+ * finished. True when all of it was done in time. SIGHUP has the certificate and its key read again. The caller has
+ * blocked these signals in every thread. */
 bool server_run(struct server *server);
 
 void server_destroy(struct server *server);

@@ -107,6 +107,10 @@ enum config_command config_command_line(int argc, char **argv);
  * ends with `*ret_exit_status`. The file is .env in the working directory. */
 bool config_start(int argc, char **argv, struct config *ret_config, int *ret_exit_status);
 
+/* Loads it again, as it is by now; problems are on stderr, and false is returned. The caller disposes of `ret_config`.
+ */
+bool config_reload(struct config *ret_config);
+
 /* What --help and .env.example say. */
 void config_print_help(FILE *out);
 void config_print_env_example(FILE *out);

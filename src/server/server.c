@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -44,7 +45,9 @@ struct lane {
     h2o_socket_t *listener;
     struct proxied proxied;
     struct http_connections connections;
-    struct loop_task stop;
+    struct loop_task stop, renewal;
+    SSL_CTX *tls;                /* in use: a reference, as the next one; NULL: no TLS */
+    _Atomic(SSL_CTX *) next_tls; /* read again, and not taken yet */
     struct timer drain;
     uint64_t drain_until_ms, polite_until_ms;
     struct timer accept_pause, sweep, guard;
@@ -61,7 +64,7 @@ struct server {
     h2o_globalconf_t config;
     h2o_hostconf_t *host;
     h2o_handler_t *handler;
-    SSL_CTX *tls;
+    bool has_tls;
     struct places *places;
     struct lane *lanes;
     int count, port;
@@ -194,7 +197,7 @@ static void turn_away(struct lane *lane, h2o_socket_t *socket)
 {
     static const char ANSWER[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 10\r\n"
                                  "Content-Length: 0\r\n\r\n";
-    if (lane->server->tls == NULL) {
+    if (!lane->server->has_tls) {
         int fd = h2o_socket_get_fd(socket);
         ssize_t sent = send(fd, ANSWER, sizeof ANSWER - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
         (void)sent; /* or not */
@@ -272,13 +275,53 @@ static void on_guard(struct timer *timer)
     loop_timer_start(lane->worker->loop, timer, GUARD_MS);
 }
 
+/* --- the certificate, at the start and again --- */
+
+static void take_certificate(struct lane *lane)
+{
+    SSL_CTX *next = atomic_exchange(&lane->next_tls, NULL);
+    if (next != NULL) {
+        SSL_CTX_free(lane->tls); /* the connections that use it have references of their own */
+        lane->tls = lane->accept.ssl_ctx = next;
+    }
+}
+
+static void on_renewal(struct loop_task *task)
+{
+    take_certificate((struct lane *)((char *)task - offsetof(struct lane, renewal)));
+}
+
+/* Each lane gets a reference, by on_renewal. False, logged, when the files are no good: then all stays as it is. */
+static bool read_certificate(struct server *server)
+{
+    if (!server->has_tls) {
+        return true;
+    }
+    SSL_CTX *tls = tls_create(server->options.tls_cert, server->options.tls_key);
+    for (int i = 0; tls != NULL && i < server->count; i++) {
+        struct lane *lane = &server->lanes[i];
+        SSL_CTX_up_ref(tls);
+        SSL_CTX *waiting = atomic_exchange(&lane->next_tls, tls);
+        if (waiting == NULL) {
+            lane->renewal.run = on_renewal;
+            loop_post(lane->worker->loop, &lane->renewal);
+        }
+        SSL_CTX_free(waiting);
+    }
+    SSL_CTX_free(tls);
+    return tls != NULL;
+}
+
+/* --- life --- */
+
 static void start_lane(struct lane *lane)
 {
     struct server *server = lane->server;
     h2o_loop_t *loop = loop_h2o(lane->worker->loop);
     h2o_context_init(&lane->context, loop, &server->config);
     http_bind(&lane->context, server->handler, &lane->worker->http);
-    lane->accept = (h2o_accept_ctx_t){.ctx = &lane->context, .hosts = server->config.hosts, .ssl_ctx = server->tls};
+    lane->accept = (h2o_accept_ctx_t){.ctx = &lane->context, .hosts = server->config.hosts};
+    take_certificate(lane);
     lane->listener = h2o_evloop_socket_create(loop, lane->fd, H2O_SOCKET_FLAG_DONT_READ);
     lane->listener->data = lane;
     h2o_socket_read_start(lane->listener, on_accept);
@@ -308,9 +351,8 @@ struct server *server_create(const struct server_options *options, struct server
     }
     server->places = places_create(options->max_connections, options->max_connections_per_ip);
     server->config.proxy.ssl_ctx = tls_create_client(options->tls_cert, options->has_proxy_headers);
-    bool has_tls = options->tls_cert != NULL;
-    server->tls = has_tls ? tls_create(options->tls_cert, options->tls_key) : NULL;
-    if (server->places == NULL || server->config.proxy.ssl_ctx == NULL || (has_tls && server->tls == NULL) ||
+    server->has_tls = options->tls_cert != NULL;
+    if (server->places == NULL || server->config.proxy.ssl_ctx == NULL || !read_certificate(server) ||
         !open_listeners(server)) {
         server_destroy(server);
         return NULL;
@@ -328,7 +370,7 @@ int server_port(const struct server *server)
 
 void server_url(const struct server *server, char out[SERVER_URL_LENGTH])
 {
-    address_format_url(server->options.host, server->port, server->tls != NULL, out);
+    address_format_url(server->options.host, server->port, server->has_tls, out);
 }
 
 static int count_connections(const struct lane *lane)
@@ -406,14 +448,33 @@ static void *run_lane(void *data)
     return NULL;
 }
 
-static void wait_for_signal(void)
+static void reload(struct server *server)
+{
+    const struct server_options *options = &server->options;
+    if (server->has_tls && read_certificate(server)) {
+        tls_trust(server->config.proxy.ssl_ctx, options->tls_cert);
+        log_write(LOG_INFO, "TLS_CERT and TLS_KEY were read again");
+    } else if (server->has_tls) {
+        log_write(LOG_ERROR, "TLS_CERT and TLS_KEY stay as they were: put them right, and send SIGHUP again");
+    }
+    if (options->on_reload != NULL) {
+        options->on_reload(options->reload_data);
+    }
+}
+
+/* Until the one that ends it all. */
+static void wait_for_signals(struct server *server)
 {
     sigset_t signals;
-    int number;
+    int number = 0;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    while (sigwait(&signals, &number) != 0) {
+    sigaddset(&signals, SIGHUP);
+    while (sigwait(&signals, &number) != 0 || number == SIGHUP) {
+        if (number == SIGHUP) {
+            reload(server);
+        }
     }
     log_write(LOG_INFO, "stopping", LOG_STR("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
 }
@@ -426,7 +487,7 @@ bool server_run(struct server *server)
             h2o_fatal("a thread cannot be started");
         }
     }
-    wait_for_signal();
+    wait_for_signals(server);
     for (int i = 0; i < server->count; i++) {
         server->lanes[i].stop.run = on_stop;
         loop_post(server->lanes[i].worker->loop, &server->lanes[i].stop);
@@ -458,7 +519,10 @@ void server_destroy(struct server *server)
     SSL_CTX_free(server->config.proxy.ssl_ctx);
     h2o_config_dispose(&server->config);
     places_destroy(server->places);
-    SSL_CTX_free(server->tls);
+    for (int i = 0; i < server->count; i++) {
+        SSL_CTX_free(server->lanes[i].tls);
+        SSL_CTX_free(server->lanes[i].next_tls);
+    }
     free(server->lanes);
     free(server);
 }

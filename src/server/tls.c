@@ -68,6 +68,14 @@ static void on_info(const SSL *ssl, int where, int ret)
     }
 }
 
+void tls_trust(SSL_CTX *context, const char *cert_file)
+{
+    if (cert_file != NULL && SSL_CTX_load_verify_locations(context, cert_file, NULL) == 1) {
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
+    }
+    ERR_clear_error(); /* a bad TLS_CERT is told by the listeners */
+}
+
 SSL_CTX *tls_create_client(const char *cert_file, bool has_proxy_headers)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
@@ -80,9 +88,6 @@ SSL_CTX *tls_create_client(const char *cert_file, bool has_proxy_headers)
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verify);
     SSL_CTX_set_info_callback(context, has_proxy_headers ? on_info : NULL);
     SSL_CTX_set_default_verify_paths(context);
-    if (cert_file != NULL && SSL_CTX_load_verify_locations(context, cert_file, NULL) == 1) {
-        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
-    }
-    ERR_clear_error(); /* a bad TLS_CERT is told by the listeners */
+    tls_trust(context, cert_file);
     return context;
 }

@@ -14,4 +14,7 @@ SSL_CTX *tls_create(const char *cert_file, const char *key_file);
  */
 SSL_CTX *tls_create_client(const char *cert_file, bool has_proxy_headers);
 
+/* Has the client's side trust what is in `cert_file` too, beside what it trusted before. NULL is fine. Any thread. */
+void tls_trust(SSL_CTX *context, const char *cert_file);
+
 #endif

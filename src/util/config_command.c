@@ -90,6 +90,11 @@ enum config_command config_command_line(int argc, char **argv)
     return CONFIG_COMMAND_USAGE;
 }
 
+bool config_reload(struct config *ret_config)
+{
+    return config_load(ENV_FILE, stderr, ret_config) == 0;
+}
+
 bool config_start(int argc, char **argv, struct config *ret_config, int *ret_exit_status)
 {
     enum config_command command = config_command_line(argc, argv);

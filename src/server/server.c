@@ -179,17 +179,12 @@ static void on_accept_failure(struct lane *lane, int error)
 }
 
 /* Whom the connection counts for. False: for nobody, since a proxy has made it. */
-static bool find_client(const struct server *server, h2o_socket_t *socket, struct ip_address *ret_key)
+static bool find_client(const struct server *server, h2o_socket_t *socket, struct ip_address *ret_address)
 {
     struct sockaddr_storage name;
-    struct ip_address address;
-    bool is_known = h2o_socket_getpeername(socket, (struct sockaddr *)&name) > 0 &&
-                    ip_address_of_socket((struct sockaddr *)&name, &address);
-    if (!is_known || ip_networks_hold(&server->options.trust_proxy, &address)) {
-        return false;
-    }
-    *ret_key = ip_address_limit_key(&address);
-    return true;
+    return h2o_socket_getpeername(socket, (struct sockaddr *)&name) > 0 &&
+           ip_address_of_socket((struct sockaddr *)&name, ret_address) &&
+           !ip_networks_hold(&server->options.trust_proxy, ret_address);
 }
 
 /* Without TLS, where it can be said at once. */

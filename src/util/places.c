@@ -112,9 +112,10 @@ struct place *places_take(struct places *places, const struct ip_address *client
     }
     place->places = places;
     place->has_client = client != NULL;
-    place->key = client != NULL ? *client : place->key;
+    place->key = client != NULL ? ip_address_limit_key(client) : place->key;
     pthread_mutex_lock(&places->lock);
-    bool good = (places->max == 0 || places->count < places->max) && (client == NULL || count_client(places, client));
+    bool good =
+        (places->max == 0 || places->count < places->max) && (client == NULL || count_client(places, &place->key));
     places->count += good;
     pthread_mutex_unlock(&places->lock);
     if (!good) {
@@ -128,10 +129,10 @@ struct place *places_take(struct places *places, const struct ip_address *client
 bool place_assign(struct place *place, const struct ip_address *client)
 {
     assert(!place->has_client);
+    place->key = ip_address_limit_key(client);
     pthread_mutex_lock(&place->places->lock);
-    place->has_client = count_client(place->places, client);
+    place->has_client = count_client(place->places, &place->key);
     pthread_mutex_unlock(&place->places->lock);
-    place->key = *client;
     return place->has_client;
 }
 

@@ -80,6 +80,30 @@ static void test_places_that_get_a_client_later(void **state)
     places_destroy(places);
 }
 
+/* A customer of a provider has a /64 for himself. */
+static void test_networks(void **state)
+{
+    (void)state;
+    struct places *places = places_create(0, 1);
+    struct ip_address v6 = {{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}, same = v6, next = v6;
+    struct ip_address v4 = {{[10] = 0xff, [11] = 0xff, [12] = 192, [15] = 1}}, other_v4 = v4;
+    same.bytes[15] = 2;
+    next.bytes[7] = 1;
+    other_v4.bytes[15] = 2;
+    struct place *taken[] = {places_take(places, &v6), places_take(places, &next), places_take(places, &v4),
+                             places_take(places, &other_v4)};
+    assert_null(places_take(places, &same));
+    assert_null(places_take(places, &v4));
+    for (int i = 0; i < 4; i++) {
+        assert_non_null(taken[i]);
+        place_give_back(taken[i]);
+    }
+    taken[0] = places_take(places, &same);
+    assert_non_null(taken[0]);
+    place_give_back(taken[0]);
+    places_destroy(places);
+}
+
 static void test_places_that_come_back_late(void **state)
 {
     (void)state;
@@ -114,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_each_client),
+        cmocka_unit_test(test_networks),
         cmocka_unit_test(test_places_that_get_a_client_later),
         cmocka_unit_test(test_places_that_come_back_late),
         cmocka_unit_test(test_many_clients),

@@ -2,51 +2,18 @@
 // meanwhile, and the server's memory stays where it was.
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 
 import { friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
+import { endure } from '../support/endure.mjs';
 import { requestHttp2 } from '../support/http2.mjs';
 import { RawHttp2, block, flags, frame, number, request, types } from '../support/http2_frames.mjs';
 import { Connection, RawWebSocket, exchange } from '../support/raw.mjs';
-import { startServer, testedBinary, until } from '../support/server.mjs';
+import { startServer, until } from '../support/server.mjs';
 
 const bundle = '/api/docs/swagger-ui-bundle.js';
-const maxGrowthBytes = 100e6;
-const isSanitized = /\/(asan|tsan)\//.test(testedBinary()); // their memory is not the program's
-
-function memoryOf(server, name) {
-  return 1024 * Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]);
-}
-
-/** Runs `attack` while somebody else reads her chats: she is served, and the server's memory stays where it was. */
-async function endure(t, server, other, attack) {
-  const rest = memoryOf(server, 'VmRSS');
-  writeFileSync(`/proc/${server.pid}/clear_refs`, '5'); // the peak starts anew
-  let isOver = false;
-  const times = [];
-  const reading = (async () => {
-    while (!isOver || times.length < 10) {
-      const start = performance.now();
-      assert.equal((await other.get('/api/chats')).status, 200);
-      times.push(performance.now() - start);
-    }
-  })();
-  reading.catch(() => {}); // awaited below
-  try {
-    await attack();
-  } finally {
-    isOver = true;
-    await reading;
-  }
-  const growth = memoryOf(server, 'VmHWM') - rest;
-  const p99 = times.sort((a, b) => a - b)[Math.floor(0.99 * times.length)];
-  t.diagnostic(`${times.length} requests of somebody else, p99 ${p99.toFixed(1)} ms; memory +${(growth / 1e6).toFixed(1)} MB`);
-  if (!isSanitized) assert.ok(growth < maxGrowthBytes, `the memory grew by ${growth}`);
-}
-
 const repeat = (count, bytes) => Buffer.concat(Array(count).fill(bytes));
 
 /** The status of one request by HTTP/1 on a connection of its own, and whether the server has closed that. */

@@ -173,6 +173,18 @@ describe('floods by HTTP/2', () => {
     }
   }));
 
+  test('of headers that are one byte each, in few bytes', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+    const cuts = () => server.logs.filter(line => line.reason === 'it sends too many headers').length;
+    const before = cuts();
+    const connections = await Promise.all(upTo(20).map(() => RawHttp2.open(server)));
+    for (const connection of connections) {
+      connection.write(frame(types.headers, 0, 1, Buffer.concat([request('POST', '/api/auth/login'), block({ x: 'x' }, { isKept: true })])));
+      connection.write(frame(types.continuation, flags.endHeaders, 1, Buffer.alloc(8000, 0x80 | 62))); // 8000 times that
+    }
+    await until(() => connections.every(connection => connection.ended), 'all of them to be cut off', patienceMs);
+    await until(() => cuts() - before === connections.length, 'the log to say why', patienceMs);
+  }));
+
   test('of bodies, on many connections', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
     const connections = await Promise.all(upTo(60).map(() => RawHttp2.open(server)));
     await Promise.all(connections.map(async connection => {
@@ -211,6 +223,39 @@ describe('floods by HTTP/2', () => {
     for (let i = 0; i < 100; i++) await new Promise(resolve => session.ping(resolve));
     session.close();
   });
+});
+
+describe('floods by HTTP/1', () => {
+  let server, alice;
+
+  before(async () => {
+    server = await startServer();
+    [alice] = await friends(server, 'alice', 'bob');
+  });
+  after(() => stopServer(server));
+
+  const head = 'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+
+  // What is sent first, and then for ever.
+  const floods = {
+    'of chunks': [`${head}Transfer-Encoding: chunked\r\n\r\n`, `${(16_000).toString(16)}\r\n${'x'.repeat(16_000)}\r\n`],
+    'of what comes before a head': ['', '\r\n'.repeat(8000)],
+    'of one head': ['GET /health HTTP/1.1\r\nHost: x\r\n', 'X-More: x\r\n'.repeat(1000)],
+    'of one header': ['GET /health HTTP/1.1\r\nHost: x\r\nX-More: ', 'x'.repeat(16_000)],
+  };
+  for (const [what, [first, rest]] of Object.entries(floods)) {
+    test(what, { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+      const connections = await Promise.all(upTo(10).map(() => Connection.connect(server)));
+      await Promise.all(connections.map(async connection => {
+        connection.write(first);
+        let sent = 0;
+        await connection.flood(() => {
+          sent += rest.length;
+          return sent < 20e6 ? rest : assert.fail('nobody minds');
+        });
+      }));
+    }));
+  }
 });
 
 describe('more connections than there are places', () => {
@@ -320,6 +365,23 @@ describe('clients that take their time', () => {
       }, 'all of them to be cut off', patienceMs);
     }));
   }
+
+  // libh2o has a limit of its own by HTTP/1, ten seconds, which would do for those above: what is set has to count.
+  test('by HTTP/1 have as long as REQUEST_TIMEOUT_SECONDS says', { timeout: 120_000 }, async t => {
+    const patient = await startServer({ env: { REQUEST_TIMEOUT_SECONDS: '9' } });
+    t.after(() => patient.stop());
+    const slow = await Connection.connect(patient);
+    slow.write('GET /health HTTP/1.1\r\nHost: x\r\n');
+    const first = await exchange(patient, 'GET /health HTTP/1.1');
+    assert.equal(first.status, 200); // what comes now begins later
+    const starts = Object.values(drips).filter(([Kind]) => Kind === Connection).map(([, start]) => start);
+    const connections = await Promise.all(starts.map(() => Connection.connect(server)));
+    for (const [i, connection] of connections.entries()) connection.write(starts[i]);
+    for (const connection of connections) await connection.waitForEnd();
+    slow.write('\r\n');
+    assert.equal((await slow.response()).status, 200);
+    slow.destroy();
+  });
 
   test('with bodies that nobody finishes take no memory from others', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
     const connections = await Promise.all(upTo(200).map(() => Connection.connect(server)));

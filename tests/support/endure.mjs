@@ -37,6 +37,7 @@ export async function endure(t, server, other, attack) {
   }
   const growth = memoryOf(server, 'VmHWM') - rest;
   const p99 = times.sort((a, b) => a - b)[Math.floor(0.99 * times.length)];
-  t.diagnostic(`${times.length} requests of somebody else, p99 ${p99.toFixed(1)} ms; memory +${(growth / 1e6).toFixed(1)} MB`);
+  const sign = growth > 0 ? '+' : '';
+  t.diagnostic(`${times.length} requests of somebody else, p99 ${p99.toFixed(1)} ms; memory ${sign}${(growth / 1e6).toFixed(1)} MB`);
   if (!isSanitized) assert.ok(growth < maxGrowthBytes, `the memory grew by ${growth}`);
 }

@@ -1,6 +1,5 @@
 // HTTP/2 by hand (RFC 9113), for what no proper client sends: frames, and a connection that sends them.
 
-import { patienceMs } from './api.mjs';
 import { Connection } from './raw.mjs';
 
 export const types = {
@@ -68,32 +67,5 @@ export class RawHttp2 extends Connection {
       at += 9 + length;
     }
     return frames;
-  }
-
-  /**
-   * Writes what `next` gives, as fast as it is taken, until the server has ended the connection or it gives null. Fails
-   * when the server neither takes more nor ends the connection.
-   */
-  async flood(next) {
-    for (;;) {
-      const bytes = this.ended || this.socket.destroyed ? null : next();
-      if (bytes === null) return;
-      if (!this.socket.write(bytes)) await this.#drained();
-      else await new Promise(resolve => setImmediate(resolve));
-    }
-  }
-
-  #drained() {
-    const events = ['drain', 'close', 'error', 'end'];
-    return new Promise((resolve, reject) => {
-      const settle = (done, result) => {
-        clearTimeout(late);
-        for (const event of events) this.socket.off(event, onEvent);
-        done(result);
-      };
-      const onEvent = () => settle(resolve);
-      const late = setTimeout(() => settle(reject, new Error('the server neither takes more nor ends it')), patienceMs);
-      for (const event of events) this.socket.on(event, onEvent);
-    });
   }
 }

@@ -29,6 +29,33 @@ export class Connection {
     this.socket.write(bytes);
   }
 
+  /**
+   * Writes what `next` gives, as fast as it is taken, until the server has ended the connection or it gives null. Fails
+   * when the server neither takes more nor ends the connection.
+   */
+  async flood(next) {
+    for (;;) {
+      const bytes = this.ended || this.socket.destroyed ? null : next();
+      if (bytes === null) return;
+      if (!this.socket.write(bytes)) await this.#drained();
+      else await new Promise(resolve => setImmediate(resolve));
+    }
+  }
+
+  #drained() {
+    const events = ['drain', 'close', 'error', 'end'];
+    return new Promise((resolve, reject) => {
+      const settle = (done, result) => {
+        clearTimeout(late);
+        for (const event of events) this.socket.off(event, onEvent);
+        done(result);
+      };
+      const onEvent = () => settle(resolve);
+      const late = setTimeout(() => settle(reject, new Error('the server neither takes more nor ends it')), patienceMs);
+      for (const event of events) this.socket.on(event, onEvent);
+    });
+  }
+
   /** Takes the connection away, as a client does that dies. Node 20 spins at its exit when what was ended is reset. */
   destroy() {
     if (this.socket.writableEnded) this.socket.destroy();

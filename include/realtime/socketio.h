@@ -60,7 +60,7 @@ struct sio_options {
     const char *path; /* "/socket.io/" */
     uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms;
     uint32_t max_payload_bytes;
-    uint32_t stranger_max_bytes;     /* the same by WebSocket, until the first sio_accept; 0: no less */
+    uint32_t stranger_max_bytes;     /* the same until the first sio_accept; 0: no less */
     uint32_t max_packets_per_second; /* from one session, twice as many at once; 0: no limit */
     uint32_t send_queue_max_bytes;   /* a session whose queue passes this is closed */
     uint32_t polling_hold_ms;        /* the longest that a poll is held before it is answered with a noop; 0: never */

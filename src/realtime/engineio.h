@@ -49,7 +49,7 @@ struct eio_handler {
 struct eio_options {
     uint32_t ping_interval_ms, ping_timeout_ms;
     uint32_t max_payload_bytes;
-    uint32_t stranger_max_bytes;     /* of a WebSocket's message until eio_session_trust; 0: max_payload_bytes */
+    uint32_t stranger_max_bytes;     /* the same until eio_session_trust; 0: no less */
     uint32_t max_packets_per_second; /* from one session; 0: no limit */
     uint32_t send_queue_max_bytes;
     uint32_t polling_hold_ms; /* 0: a poll is held for as long as it takes */

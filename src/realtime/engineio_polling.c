@@ -135,6 +135,13 @@ static bool read_packets(struct eio_session *session, struct slice body)
     return good;
 }
 
+/* A stranger has nothing to send but a token. */
+static bool is_too_large(const struct eio_session *session, const struct eio_request *request)
+{
+    size_t max_bytes = session->server->options.stranger_max_bytes;
+    return request->is_oversized || (!session->is_trusted && max_bytes > 0 && request->body.length > max_bytes);
+}
+
 void eio_request_post(struct eio_server *server, struct eio_request *request)
 {
     struct eio_session *session = eio_session_find(server, request->sid);
@@ -142,7 +149,7 @@ void eio_request_post(struct eio_server *server, struct eio_request *request)
         eio_request_answer_error(request, EIO_ERROR_SID_UNKNOWN);
     } else if (session->polling == NULL) {
         eio_request_answer_error(request, EIO_ERROR_BAD_REQUEST);
-    } else if (request->is_oversized) {
+    } else if (is_too_large(session, request)) {
         eio_session_close(session, "transport error", WS_CLOSE_TOO_BIG);
         eio_request_answer_text(request, 413, NULL, (struct slice){NULL, 0});
     } else if (session->state == EIO_STATE_OPEN && !read_packets(session, request->body)) {

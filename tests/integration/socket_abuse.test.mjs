@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { friends, patienceMs, stopServer, unique, upTo } from '../support/api.mjs';
+import { endure } from '../support/endure.mjs';
 import { RawWebSocket, exchange, opcodes } from '../support/raw.mjs';
 import { startServer, until } from '../support/server.mjs';
 
@@ -73,7 +74,9 @@ describe('too many packets', () => {
   let server, mallory, alice, bob, phone;
 
   before(async () => {
-    server = await startServer({ env: { RATE_LIMIT_DISABLED: '0', SOCKET_PACKETS_PER_SECOND: '50' } });
+    server = await startServer({
+      env: { RATE_LIMIT_DISABLED: '0', RATE_LIMITS: 'requests=off,reads=off', SOCKET_PACKETS_PER_SECOND: '50' },
+    });
     [mallory] = await friends(server, 'mallory', 'victim');
     [alice, bob] = await friends(server, 'alice', 'bob');
     phone = await bob.connect({ transports: ['websocket'] });
@@ -94,12 +97,12 @@ describe('too many packets', () => {
       fragments: (socket, i) => socket.send('', { opcode: i === 1 ? opcodes.text : opcodes.continuation, fin: false }),
     };
     for (const [what, send] of Object.entries(floods)) {
-      test(`${what} by ${kind} end it with 1008`, async () => {
+      test(`${what} by ${kind} end it with 1008`, t => endure(t, server, alice, async () => {
         const socket = await open(mallory);
         for (const i of upTo(2000)) send(socket, i);
         assert.equal(await socket.closeCode(), 1008);
         await isUndisturbed();
-      });
+      }));
     }
 
     test(`as many as may come by ${kind} are answered`, async () => {
@@ -110,7 +113,7 @@ describe('too many packets', () => {
     });
   }
 
-  test('by polling end the session, in one post or in many', async () => {
+  test('by polling end the session, in one post or in many', t => endure(t, server, alice, async () => {
     for (const body of [Array(2000).fill('42["no-such-event"]').join('\u001e'), '3']) {
       const ask = await openPolling(server);
       await ask('POST', `40${JSON.stringify({ token: mallory.token })}`);
@@ -119,7 +122,7 @@ describe('too many packets', () => {
       assert.equal((await ask('GET')).status, 400);
       await isUndisturbed();
     }
-  });
+  }));
 });
 
 describe('what a socket may send', () => {
@@ -179,6 +182,21 @@ describe('what a socket may send', () => {
     known.destroy();
   });
 
+  test('strangers that poll may not send more either', t => endure(t, server, mallory, async () => {
+    const large = 'x'.repeat(90_000);
+    for (const packets of [`42["x","${large}"]`, `451-["x",{"_placeholder":true,"num":0},"${large}"]`, `40{"x":"${large}"}`]) {
+      const sessions = await Promise.all(upTo(300).map(() => openPolling(server)));
+      const answers = await Promise.all(sessions.map(ask => ask('POST', packets)));
+      assert.deepEqual(new Set(answers.map(answer => answer.status)), new Set([413]), packets.slice(0, 10));
+      assert.equal((await sessions[0]('POST', '3')).status, 400); // it is gone
+    }
+    const known = await openPolling(server);
+    await known('POST', `40${JSON.stringify({ token: mallory.token })}`);
+    assert.match((await known('GET')).body, /^40/);
+    assert.equal((await known('POST', `42["no-such-event","${large}"]`)).status, 200);
+    assert.match((await known('GET')).body, /operation-error/);
+  }));
+
   test('messages have an end, in bytes and in fragments', async () => {
     for (const open of Object.values(sockets)) {
       await closedBy(open, 1009, ['x'.repeat(100_001)]);
@@ -197,8 +215,10 @@ describe('what a socket may send', () => {
     for (const json of [deep(33, '[', ']'), deep(33, '{"a":', '}'), '['.repeat(50_000)]) {
       await closedBy(session, 1008, [`42["typing",${json}]`]);
     }
+    await closedBy(session, 1008, [`42["typing"${',1'.repeat(17)}]`]);
     const placeholders = upTo(17).map(i => `{"_placeholder":true,"num":${i - 1}}`);
-    await closedBy(session, 1008, [`4517-["typing",${placeholders.join()}]`]);
+    await closedBy(session, 1008, [`4517-["typing",[${placeholders.join()}]]`]);
+    await closedBy(session, 1008, ['x', { opcode: opcodes.binary }]); // that nothing has announced
     await closedBy(session, 1009, [`452-["typing",${placeholders.slice(0, 2).join()}]`],
       ['x'.repeat(60_000), { opcode: opcodes.binary }], ['x'.repeat(60_000), { opcode: opcodes.binary }]);
     const plain = await openPlain(mallory);
@@ -206,6 +226,68 @@ describe('what a socket may send', () => {
     assert.match(await plain.text(), /INVALID_PAYLOAD/);
     plain.destroy();
   });
+});
+
+describe('sockets that do not read', () => {
+  let server, alice, bob, carol, laptop;
+
+  before(async () => {
+    server = await startServer({ env: { SEND_QUEUE_MAX_BYTES: '262144', PRESENCE_GRACE_MS: '0' } });
+    [alice, bob, carol] = await friends(server, 'alice', 'bob', 'carol');
+    laptop = await alice.connect({ transports: ['websocket'] });
+  });
+  after(() => stopServer(server));
+
+  let isOffline;
+  const goesOffline = async () => {
+    isOffline = false;
+    await laptop.next('user-offline', data => data.userId === bob.id);
+    isOffline = true;
+  };
+
+  const silent = {
+    'by WebSocket': async () => (await RawWebSocket.session(bob)).socket.pause(),
+    'by polling': async () => {
+      const ask = await openPolling(server);
+      await ask('POST', `40${JSON.stringify({ token: bob.token })}`);
+      assert.match((await ask('GET')).body, /^40/);
+    },
+  };
+  for (const [how, open] of Object.entries(silent)) {
+    test(`${how} are let go of, and miss nothing`, { timeout: 120_000 }, t => endure(t, server, carol, async () => {
+      await open();
+      await laptop.next('user-online', data => data.userId === bob.id);
+      const [from, content] = [(await bob.wholeHistory(alice)).length, '漢'.repeat(4000)];
+      let sent = 0;
+      const write = async () => {
+        while (!isOffline && sent < 5000) {
+          await Promise.all(upTo(20).map(() => laptop.done('private-message', { receiverId: bob.id, content })));
+          sent += 20;
+        }
+      };
+      await Promise.all([goesOffline(), write()]);
+      t.diagnostic(`let go of after ${sent} messages of 12 KB`);
+      const messages = await bob.wholeHistory(alice);
+      assert.equal(messages.length - from, sent);
+    }));
+  }
+
+  for (const [kind, open] of Object.entries(sockets)) {
+    test(`pings by ${kind} whose pongs are not read end it`, { timeout: 120_000 }, t => endure(t, server, carol, async () => {
+      const socket = await open(bob);
+      await laptop.next('user-online', data => data.userId === bob.id);
+      const ping = Buffer.concat([Buffer.from([0x89, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)]);
+      const pings = Buffer.concat(Array(500).fill(ping));
+      let sent = 0;
+      socket.socket.pause();
+      await Promise.all([goesOffline(), socket.flood(() => {
+        sent += pings.length;
+        return isOffline || sent > 200e6 ? null : pings;
+      })]);
+      t.diagnostic(`let go of after ${(sent / 1e6).toFixed(1)} MB of pings`);
+      socket.destroy();
+    }));
+  }
 });
 
 describe('sockets that do nothing', () => {

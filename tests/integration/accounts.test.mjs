@@ -5,9 +5,9 @@ import { createHmac, createSign, generateKeyPairSync } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
 import {
-  Client, Device, assertFails, assertInvalid, password, stopServer, timePattern, unique, uuidPattern,
+  Client, Device, assertFails, assertInvalid, password, stopServer, timePattern, unique, upTo, uuidPattern,
 } from '../support/api.mjs';
-import { jwtSecret, startServer } from '../support/server.mjs';
+import { jwtSecret, startServer, until } from '../support/server.mjs';
 
 describe('accounts', () => {
   let server, guest;
@@ -148,6 +148,24 @@ describe('accounts', () => {
     assertFails(await login(name), 403, 'ACCOUNT_LOCKED');
   });
 
+  test('the right password comes too late when the name was locked while it was checked', async () => {
+    const name = unique('judith');
+    await register(name);
+    // The failures of others are counted between the look at the lock and the login.
+    const holder = server.query(`DO $$ BEGIN
+      LOCK TABLE login_failures IN EXCLUSIVE MODE;
+      WHILE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'login_failures'::regclass AND NOT granted) LOOP
+        PERFORM pg_sleep(0.01);
+      END LOOP;
+      INSERT INTO login_failures (username, failures, locked_until, last_at)
+        VALUES ('${name}', 5, now() + interval '15 minutes', now());
+    END $$`);
+    await until(async () => (await server.query(`SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock'
+      AND relation = 'login_failures'::regclass AND granted`)) === '1', 'the lock');
+    assertFails(await login(name), 403, 'ACCOUNT_LOCKED');
+    await holder;
+  });
+
   test('a token says who and for how long, and each login is a session of its own', async () => {
     const name = unique('karl');
     const registered = (await register(name)).data;
@@ -260,7 +278,54 @@ describe('accounts', () => {
     assert.match(row, /^\$argon2id\$v=19\$m=256,t=1,p=1\$/);
     const created = await server.query(`SELECT rfc3339(created_at) FROM users WHERE username = '${name}'`);
     assert.match(created, timePattern);
+    const twin = unique('mia');
+    await register(twin);
+    assert.notEqual(await server.query(`SELECT password_hash FROM users WHERE username = '${twin}'`), row); // a salt each
   });
+});
+
+test('a hash costs 19 MiB and two passes, unless somebody says otherwise', async t => {
+  const server = await startServer({ env: { ARGON2_MEMORY_KIB: '', ARGON2_ITERATIONS: '' } });
+  t.after(() => stopServer(server));
+  await Client.register(server);
+  assert.match(await server.query('SELECT password_hash FROM users'), /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+});
+
+describe('hashes that take long', () => {
+  let server, alice;
+
+  before(async () => {
+    server = await startServer({
+      env: { WORKERS: '1', ARGON2_THREADS: '1', ARGON2_QUEUE_MAX: '1', ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '40' },
+    });
+    alice = await Client.register(server, 'alice');
+  });
+  after(() => stopServer(server));
+
+  const login = username => new Client(server).post('/api/auth/login', { username, password: 'not the password' });
+
+  test('keep nobody else waiting', async () => {
+    let isAnswered = false;
+    const reply = login(alice.username).finally(() => (isAnswered = true));
+    await until(async () => (await server.query(`SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%login_failures%'
+      AND usename = 'stonechat_server' AND datname = current_database()`)) !== '0', 'the look-up');
+    assert.equal((await alice.get('/api/chats')).status, 200);
+    assert.equal(isAnswered, false);
+    assertFails(await reply, 400, 'INVALID_CREDENTIALS');
+  });
+
+  // One is being hashed, one may wait. Whoever is answered at once, with anything else, was not worth the work.
+  for (const [who, nameOf] of [['a user', () => alice.username], ['nobody', () => unique('nobody')]]) {
+    test(`of ${who} are as much work, and wait in a queue with an end`, async () => {
+      const replies = await Promise.all(upTo(3).map(() => login(nameOf())));
+      for (const reply of replies) {
+        if (reply.status === 503) assertFails(reply, 503, 'UNAVAILABLE');
+        else assertFails(reply, 400, 'INVALID_CREDENTIALS');
+      }
+      const refused = replies.filter(reply => reply.status === 503).length;
+      assert.ok(refused > 0 && refused < 3, `${refused}`);
+    });
+  }
 });
 
 function encode(value) {

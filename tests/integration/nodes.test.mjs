@@ -82,8 +82,10 @@ describe('two nodes and PostgreSQL', () => {
     const newest = await here.query(`SELECT event_seq FROM users WHERE id = '${bob.id}'`);
     const stranger = '0190a0b0-c0d0-7123-8123-0123456789ab';
     const event = `${stranger} private-message {"forged":true}`;
+    const next = Number(newest) + 1;
     for (const payload of ['', 'x', '{"a":1}', stranger, `${stranger}\nh`, `${stranger}\nh${bob.id}:99x`,
-      `${stranger}\nd${bob.id}:1 ${event}`, `${stranger}\nx${stranger}`, `${stranger}\ne${bob.id} typing {`,
+      `${stranger}\nd${bob.id}:1 ${event}`, `${stranger}\nd${bob.id}:${next} ${event}`,
+      `${stranger}\nx${stranger}`, `${stranger}\ne${bob.id} typing {`,
       `${stranger}\nh${bob.id}:999999999`, `${stranger}\n`.repeat(100)]) {
       await here.query(`SELECT pg_notify('stonechat', $$${payload}$$)`);
     }
@@ -91,7 +93,7 @@ describe('two nodes and PostgreSQL', () => {
     const witness = new Promise(resolve => phone.io.onAny((_, data, offset) => offset && resolve([data, offset])));
     const message = await alice.send(bob, 'still here');
     assert.deepEqual(await phone.next('private-message'), message);
-    assert.deepEqual(await witness, [message, `${Number(newest) + 1}`]);
+    assert.deepEqual(await witness, [message, `${next}`]);
     assert.deepEqual(await phone.untilMarker(alice), []);
     for (const node of nodes) {
       await node.waitForLog(isComplaint);

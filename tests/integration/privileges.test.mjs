@@ -25,6 +25,9 @@ describe('privileges', () => {
         const ids = status.match(new RegExp(`^${kind}:(.*)$`, 'm'))[1].trim().split('\t');
         assert.ok(!ids.includes('0'), `${thread} ${kind} ${ids}`);
       }
+      const groups = status.match(/^Groups:(.*)$/m)[1].trim().split(' ');
+      assert.ok(!groups.includes('0'), `${thread} Groups ${groups}`);
+      assert.match(status, /^CapPrm:\t0+$/m);
       assert.match(status, /^CapEff:\t0+$/m);
     }
   });

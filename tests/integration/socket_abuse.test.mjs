@@ -126,11 +126,11 @@ describe('too many packets', () => {
 });
 
 describe('what a socket may send', () => {
-  let server, mallory;
+  let server, mallory, victim;
 
   before(async () => {
     server = await startServer({ env: { MAX_PAYLOAD_BYTES: '100000' } });
-    [mallory] = await friends(server, 'mallory', 'victim');
+    [mallory, victim] = await friends(server, 'mallory', 'victim');
   });
   after(() => stopServer(server));
 
@@ -224,6 +224,10 @@ describe('what a socket may send', () => {
     const plain = await openPlain(mallory);
     plain.send(`{"event":"typing","data":${deep(40_000, '[', ']')},"id":1}`);
     assert.match(await plain.text(), /INVALID_PAYLOAD/);
+    for (const [depth, answer] of [[31, /"success":true/], [33, /INVALID_PAYLOAD/]]) { // `data` is one more
+      plain.send(`{"event":"call-user","data":{"calleeId":"${victim.id}","signal":${deep(depth, '[', ']')}},"id":1}`);
+      assert.match(await plain.text(), answer, `${depth}`);
+    }
     plain.destroy();
   });
 });

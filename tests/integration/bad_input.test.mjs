@@ -6,7 +6,7 @@ import http2 from 'node:http2';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import {
-  Client, assertFails, assertRefused, friends, nobody, patienceMs, stopServer, unique, upTo,
+  Client, assertFails, assertRefused, friends, nobody, password, patienceMs, stopServer, unique, upTo,
 } from '../support/api.mjs';
 import { Connection, RawWebSocket, exchange, opcodes } from '../support/raw.mjs';
 import { startServer, until } from '../support/server.mjs';
@@ -146,6 +146,24 @@ describe('bad input', () => {
       assert.ok(status === 400 || (status === 200 && /%(zz)?$/.test(target)), `${target}: ${status}`);
     }
   }));
+
+  test('what looks like SQL is kept as it is, wherever it comes', async () => {
+    for (const text of [`'`, `''`, `"`, `\\'`, `$1`, `$$`, `%s %L`, `'; DROP TABLE messages; --`, `' || (SELECT 1) || '`]) {
+      const sent = await mallory.send(victim, text, { clientId: text });
+      assert.deepEqual([sent.content, sent.clientId], [text, text]);
+      assert.deepEqual((await victim.history(mallory, { limit: 1 })).messages, [sent]);
+      const device = await mallory.connect({ transports: ['websocket'] });
+      const { message } = await device.done('private-message', { receiverId: victim.id, content: text });
+      assert.equal(message.content, text);
+      device.close();
+      const body = { username: mallory.username, password, device: text };
+      const login = await new Client(server).do('/api/auth/login', body, { 'user-agent': text });
+      const [session] = await Object.assign(new Client(server), { token: login.token }).read('/api/auth/sessions');
+      assert.deepEqual([session.device, session.userAgent], [text, text]);
+      assert.deepEqual(await mallory.read('/api/users', { search: text }), []);
+      isRefused(await mallory.get('/api/messages', { withUserId: text }), text);
+    }
+  });
 
   test('queries that are absurd are answered', async () => {
     const get = async target => {

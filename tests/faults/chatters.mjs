@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
 
 import { Client, befriend, unique } from '../support/api.mjs';
+import { checkAck, checkEvent } from '../support/asyncapi.mjs';
 import { until } from '../support/server.mjs';
 import { rounds } from './cluster.mjs';
 import { Ledger, check, missing } from './ledger.mjs';
@@ -38,6 +39,7 @@ export class Handset {
     });
     this.io.io.on('reconnect_attempt', () => (this.io.io.uri = cluster.url));
     this.io.onAny((event, data, offset) => {
+      checkEvent('socketio', event, data, offset);
       const isDurable = typeof offset === 'string' || ['private-message', 'message_read'].includes(event);
       if (isDurable) this.record.onEvent(event, data, offset);
       if (event === 'private-message') this.onMessage?.(data);
@@ -65,6 +67,7 @@ export class Handset {
   /** The ack; null when there is none, or when it says that it should be tried again. */
   async ask(event, data) {
     const ack = await this.io.timeout(ackTimeoutMs).emitWithAck(event, data).catch(() => null);
+    if (ack !== null) checkAck(event, data, ack);
     if (ack === null || ack.code === 'UNAVAILABLE') return null;
     assert.equal(ack.success, true, `${event} ${JSON.stringify(data)}: ${JSON.stringify(ack)}`);
     return ack;

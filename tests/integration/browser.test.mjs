@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { password, stopServer, unique } from '../support/api.mjs';
+import { checkEvent } from '../support/asyncapi.mjs';
 import { openPage, startBrowser, startWebSite } from '../support/browser.mjs';
 import { freePort, startServer } from '../support/server.mjs';
 
@@ -28,6 +29,7 @@ describe('browsers', () => {
   function prepare(url) {
     let token, socket;
     const received = [];
+    const all = [];
     const waiting = [];
     const call = async (path, options) => {
       const headers = { ...options.headers, ...(token && { authorization: `Bearer ${token}` }) };
@@ -51,8 +53,9 @@ describe('browsers', () => {
       login: data => (token = data.token),
       connect: options => new Promise((resolve, reject) => {
         socket = window.io(url, { auth: { token }, withCredentials: true, reconnection: false, ...options });
-        socket.onAny((event, data) => {
-          received.push([event, data]);
+        socket.onAny((...event) => {
+          received.push(event);
+          all.push(event);
           deliver();
         });
         socket.on('connect', () => resolve());
@@ -67,7 +70,10 @@ describe('browsers', () => {
         deliver();
       }),
       ask: (event, data) => socket.timeout(30_000).emitWithAck(event, data),
-      leave: () => socket.disconnect(),
+      leave: () => {
+        socket.disconnect();
+        return all;
+      },
     });
   }
 
@@ -115,7 +121,7 @@ describe('browsers', () => {
       const chats = await on(bobPage, 'get', '/api/chats');
       assert.equal(chats.body.data[0].latestMessage.content, 'hi Alice');
       for (const page of [alicePage, bobPage]) {
-        await on(page, 'leave');
+        for (const event of await on(page, 'leave')) checkEvent('socketio', ...event);
         assert.deepEqual(page.problems, []);
         await page.context().close();
       }

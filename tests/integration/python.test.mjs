@@ -8,6 +8,7 @@ import readline from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 
 import { friends, patienceMs, stopServer } from '../support/api.mjs';
+import { checkAck, checkEvent } from '../support/asyncapi.mjs';
 import { root, startServer, until } from '../support/server.mjs';
 
 const script = path.join(root, 'tests/support/chat_client.py');
@@ -20,7 +21,12 @@ class PythonClient {
     );
     this.ended = once(this.child, 'close');
     this.lines = [];
-    readline.createInterface({ input: this.child.stdout }).on('line', line => this.lines.push(JSON.parse(line)));
+    readline.createInterface({ input: this.child.stdout }).on('line', line => this.#take(JSON.parse(line)));
+  }
+
+  #take(line) {
+    if (!['connected', 'refused', 'ack'].includes(line[0])) checkEvent('socketio', ...line);
+    this.lines.push(line);
   }
 
   async next(what) {
@@ -32,7 +38,9 @@ class PythonClient {
 
   async ask(event, data) {
     this.child.stdin.write(`${JSON.stringify([event, data])}\n`);
-    return this.next('ack');
+    const ack = await this.next('ack');
+    checkAck(event, data, ack);
+    return ack;
   }
 
   async close() {

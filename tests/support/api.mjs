@@ -1,5 +1,5 @@
 // What a front end does, for the tests: REST by fetch, sockets by the stock client. Every REST reply is held against
-// swagger/openapi.yaml.
+// swagger/openapi.yaml, every event and ack against swagger/asyncapi.yaml.
 //
 //   const [alice, bob] = await friends(server, 'alice', 'bob');
 //   const phone = await bob.connect();
@@ -10,6 +10,7 @@
 import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
 
+import { checkAck, checkEvent } from './asyncapi.mjs';
 import { checkReply } from './openapi.mjs';
 import { until } from './server.mjs';
 
@@ -144,7 +145,8 @@ export class Device {
       timeout: patienceMs,
       ...options,
     });
-    this.io.onAny((event, data) => {
+    this.io.onAny((event, data, ...rest) => {
+      checkEvent('socketio', event, data, ...rest);
       this.received.push({ event, data });
       this.#untaken.push({ event, data });
     });
@@ -167,8 +169,10 @@ export class Device {
   }
 
   /** Emits, and gives the ack. */
-  ask(event, data) {
-    return this.io.timeout(patienceMs).emitWithAck(event, data);
+  async ask(event, data) {
+    const ack = await this.io.timeout(patienceMs).emitWithAck(event, data);
+    checkAck(event, data, ack);
+    return ack;
   }
 
   /** Emits, and gives the ack, which has to be a success. */

@@ -1,7 +1,7 @@
 """A client that is not JavaScript, for tests: python-socketio. `chat_client.py URL TOKEN TRANSPORT…`
 
-Prints a line of JSON for each thing that happens: ["connected", transport], ["refused", reason], [event, data] for each
-event, ["ack", reply] for each ack. Emits each [event, data] that it reads, a line each, until the end of its input.
+Prints a line of JSON for each thing that happens: ["connected", transport], ["refused", reason], [event, data] or
+[event, data, offset] for each event, ["ack", reply] for each ack. Emits each [event, data] that it reads, a line each, until the end of its input.
 """
 import asyncio
 import json
@@ -19,8 +19,8 @@ async def main(url, token, *transports):
     is_welcome = asyncio.get_running_loop().create_future()
 
     @client.on('*')
-    async def on_any(event, data, *_):
-        say(event, data)
+    async def on_any(event, *arguments):
+        say(event, *arguments)
 
     @client.on('connect')
     async def on_connect():

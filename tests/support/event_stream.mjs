@@ -1,4 +1,5 @@
-// A reader of server-sent events, as a browser's EventSource is one, by HTTP/1.1 or HTTP/2.
+// A reader of server-sent events, as a browser's EventSource is one, by HTTP/1.1 or HTTP/2. Every event is held against
+// swagger/asyncapi.yaml.
 //
 //   const stream = await EventStream.open(alice, { version: 2 });
 //   assert.deepEqual(await stream.next('private-message'), message);
@@ -11,6 +12,7 @@ import http2 from 'node:http2';
 import https from 'node:https';
 
 import { unique, patienceMs } from './api.mjs';
+import { checkEvent } from './asyncapi.mjs';
 import { until } from './server.mjs';
 
 function requestHttp1(url, headers) {
@@ -108,6 +110,7 @@ export class EventStream {
     if (event.id !== undefined) this.lastEventId = event.id;
     if (event.data === undefined) return;
     event.data = JSON.parse(event.data);
+    checkEvent('stream', event.event, event.data, event.id);
     this.events.push(event);
     this.#untaken.push(event);
   }

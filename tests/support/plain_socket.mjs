@@ -1,4 +1,4 @@
-// A client of the plain WebSocket at /ws.
+// A client of the plain WebSocket at /ws. Every frame is held against swagger/asyncapi.yaml.
 //
 //   const socket = await PlainSocket.open(alice);
 //   const { message } = await socket.done('private-message', { receiverId: bob.id, content: 'hi' });
@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 
 import { patienceMs, unique } from './api.mjs';
+import { checkAck, checkFrame } from './asyncapi.mjs';
 import { RawWebSocket, opcodes } from './raw.mjs';
 import { until } from './server.mjs';
 
@@ -65,6 +66,7 @@ export class PlainSocket {
     }
     assert.equal(opcode, opcodes.text);
     const frame = JSON.parse(payload);
+    checkFrame(frame);
     if ('ack' in frame) {
       assert.deepEqual(Object.keys(frame), ['ack', 'data']);
       assert.ok(!this.acks.has(frame.ack), `two acks of ${frame.ack}`);
@@ -91,7 +93,9 @@ export class PlainSocket {
   /** Sends an event, and gives the ack. */
   async ask(event, data, id = ++this.#count) {
     this.send({ event, data, id });
-    return until(() => this.acks.get(id), `the ack of ${event}`, patienceMs);
+    const ack = await until(() => this.acks.get(id), `the ack of ${event}`, patienceMs);
+    checkAck(event, data, ack);
+    return ack;
   }
 
   /** Sends an event, and gives the ack, which has to be a success. */

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 
 import { patienceMs } from './api.mjs';
+import { checkText } from './asyncapi.mjs';
 import { until } from './server.mjs';
 
 /** A TCP connection that keeps what it received in `received`, and knows whether it has `ended`. */
@@ -177,6 +178,7 @@ export class RawWebSocket extends Connection {
       const { opcode, payload } = await this.frame();
       const text = payload.toString();
       assert.equal(opcode, opcodes.text, `frame ${opcode} ${text}`);
+      checkText(text);
       if (text !== '2') return text;
       this.send('3');
     }

@@ -9,6 +9,7 @@ import { endure } from '../support/endure.mjs';
 import { RawWebSocket, exchange, opcodes } from '../support/raw.mjs';
 import { startServer, until } from '../support/server.mjs';
 
+const noPings = { PING_INTERVAL_MS: '3600000' }; // their time-out would close with the same code
 const websocket = '/socket.io/?EIO=4&transport=websocket';
 const polling = '/socket.io/?EIO=4&transport=polling';
 
@@ -75,7 +76,7 @@ describe('too many packets', () => {
 
   before(async () => {
     server = await startServer({
-      env: { RATE_LIMIT_DISABLED: '0', RATE_LIMITS: 'requests=off,reads=off', SOCKET_PACKETS_PER_SECOND: '50' },
+      env: { ...noPings, RATE_LIMIT_DISABLED: '0', RATE_LIMITS: 'requests=off,reads=off', SOCKET_PACKETS_PER_SECOND: '50' },
     });
     [mallory] = await friends(server, 'mallory', 'victim');
     [alice, bob] = await friends(server, 'alice', 'bob');
@@ -129,7 +130,7 @@ describe('what a socket may send', () => {
   let server, mallory, victim;
 
   before(async () => {
-    server = await startServer({ env: { MAX_PAYLOAD_BYTES: '100000' } });
+    server = await startServer({ env: { ...noPings, MAX_PAYLOAD_BYTES: '100000' } });
     [mallory, victim] = await friends(server, 'mallory', 'victim');
   });
   after(() => stopServer(server));
@@ -197,8 +198,8 @@ describe('what a socket may send', () => {
     assert.match((await known('GET')).body, /operation-error/);
   }));
 
-  test('messages have an end, in bytes and in fragments', async () => {
-    for (const open of Object.values(sockets)) {
+  for (const [kind, open] of Object.entries(sockets)) {
+    test(`messages by ${kind} have an end, in bytes and in fragments`, async () => {
       await closedBy(open, 1009, ['x'.repeat(100_001)]);
       await closedBy(open, 1009, ['x'.repeat(60_000), { fin: false }], ['x'.repeat(60_000), { opcode: opcodes.continuation }]);
       const socket = await open(mallory);
@@ -206,8 +207,8 @@ describe('what a socket may send', () => {
       const fragment = Buffer.from([0, 0x80, 1, 2, 3, 4]); // empty, not the last
       socket.write(Buffer.concat(Array(65_537).fill(fragment)));
       assert.equal(await socket.closeCode(), 1008);
-    }
-  });
+    });
+  }
 
   test('events are neither deep nor full of attachments', async () => {
     const deep = (depth, open, close) => open.repeat(depth) + '1' + close.repeat(depth);

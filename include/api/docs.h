@@ -1,4 +1,5 @@
-/* The documentation at /api/docs: Swagger UI on swagger/openapi.yaml, from memory. */
+/* The documentation at /api/docs: Swagger UI on swagger/openapi.yaml, and a page of our own on swagger/asyncapi.yaml;
+ * from memory. */
 #ifndef STONECHAT_API_DOCS_H
 #define STONECHAT_API_DOCS_H
 

@@ -29,6 +29,12 @@ static const struct {
     {"/swagger-ui-bundle.js", SWAGGER_UI "swagger-ui-bundle.js", "text/javascript; charset=utf-8", true},
     {"/favicon-32x32.png", SWAGGER_UI "favicon-32x32.png", "image/png", true},
     {"/openapi.yaml", "swagger/openapi.yaml", "application/yaml", false},
+    {"/asyncapi.yaml", "swagger/asyncapi.yaml", "application/yaml", false},
+    {"/events", "swagger/ui/events.html", "text/html; charset=utf-8", false},
+    {"/events.js", "swagger/ui/events.js", "text/javascript; charset=utf-8", false},
+    {"/events.css", "swagger/ui/events.css", "text/css; charset=utf-8", false},
+    {"/js-yaml.mjs", "swagger/node_modules/js-yaml/dist/js-yaml.mjs", "text/javascript; charset=utf-8", false},
+    {"/marked.esm.js", "swagger/node_modules/marked/lib/marked.esm.js", "text/javascript; charset=utf-8", false},
 };
 
 enum { FILE_COUNT = sizeof FILES / sizeof FILES[0], PAGE = 0 };

@@ -105,7 +105,7 @@ export class Connection {
   /** Takes the next `size` bytes. */
   async take(size) {
     await until(() => this.received.length >= size || this.ended, `${size} bytes`, patienceMs);
-    assert.ok(this.received.length >= size, `the connection ended after ${this.received}`);
+    if (this.received.length < size) assert.fail(`the connection ended after ${this.received}`);
     const bytes = this.received.subarray(0, size);
     this.received = this.received.subarray(size);
     return bytes;

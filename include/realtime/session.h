@@ -94,6 +94,9 @@ void session_leave(struct session *session);
 /* What was queued has left. */
 void session_on_drain(struct session *session);
 
+/* Does it wait for the client to read what it has sent it of the log? */
+bool session_is_draining(const struct session *session);
+
 /* --- for the hub --- */
 
 /* A durable event at `seq` of the user's log, caused by session `origin` (nil for none). */

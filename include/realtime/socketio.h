@@ -37,15 +37,19 @@ struct sio_handshake {
     const char *address;        /* the client's, as text */
 };
 
+/* Reasons that a namespace may want to tell from others. */
+#define SIO_PING_TIMEOUT "ping timeout"
+#define SIO_SLOW_READER "slow reader" /* the queue is past its cap, or there is no memory for it */
+
 struct sio_namespace {
     const char *name; /* "/" or "/custom" */
     /* A client asks to join. Answer now or later, once, with sio_accept, sio_refuse or sio_turn_away. */
     void (*on_connect)(struct sio_socket *socket, const struct sio_handshake *handshake);
     void (*on_event)(struct sio_socket *socket, const struct sio_event *event);
     /* After an accept, exactly once, and never inside a call of yours but sio_server_close_all and sio_server_destroy;
-     * the socket is freed at the end of the loop turn. `reason` is Socket.IO's: "transport close", "transport error"
-     * (also when the queue is past its cap), "ping timeout", "parse error", "client namespace disconnect", "server
-     * namespace disconnect", "forced server close", "server shutting down". */
+     * the socket is freed at the end of the loop turn. `reason` is Socket.IO's: "transport close", "transport error",
+     * SIO_PING_TIMEOUT, "parse error", "client namespace disconnect", "server namespace disconnect", "forced server
+     * close", "server shutting down"; or SIO_SLOW_READER. */
     void (*on_disconnect)(struct sio_socket *socket, const char *reason);
     /* May be NULL: see sio_notify_drained. */
     void (*on_drain)(struct sio_socket *socket);

@@ -20,6 +20,10 @@
     X(SESSIONS_RESET, "stonechat_sessions_started_total", "{how=\"reset\"}", "counter",                                \
       "Sessions, and how they began")                                                                                  \
     X(EVENTS_PUBLISHED, "stonechat_events_published_total", "", "counter", "Events that left for somebody's devices")  \
+    X(SLOW_CONSUMERS, "stonechat_slow_consumers_total", "", "counter",                                                 \
+      "Devices that were disconnected because they did not read")                                                      \
+    X(EPHEMERAL_DROPPED, "stonechat_ephemeral_events_dropped_total", "", "counter",                                    \
+      "Typing, presence and the like that were not sent to a device since it read slowly")                             \
     X(DB_CONNECTIONS, "stonechat_db_connections", "", "gauge", "Connections to the database that work")                \
     X(DB_WAITING, "stonechat_db_waiting", "", "gauge", "Calls of statements that wait for a connection")               \
     X(PASSWORDS_WAITING, "stonechat_passwords_waiting", "", "gauge", "Passwords that wait to be hashed")               \

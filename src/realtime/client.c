@@ -10,6 +10,7 @@
 #include "event_exchange.h"
 #include "frame.h"
 #include "realtime/rendering.h"
+#include "slow_consumer.h"
 #include "util/ip_address.h"
 
 enum { AUTH_MAX_BYTES = 2 * TOKEN_MAX_BYTES };
@@ -200,10 +201,19 @@ static void on_connect(struct sio_socket *socket, const struct sio_handshake *ha
     yajl_tree_free(presented.tree);
 }
 
+static void report_if_slow(const struct session *session, const char *reason)
+{
+    if (strcmp(reason, SIO_SLOW_READER) == 0) {
+        slow_consumer_report(session, "Socket.IO", SLOW_CONSUMER_QUEUE);
+    } else if (strcmp(reason, SIO_PING_TIMEOUT) == 0 && session_is_draining(session)) {
+        slow_consumer_report(session, "Socket.IO", SLOW_CONSUMER_LOG);
+    }
+}
+
 static void on_disconnect(struct sio_socket *socket, const char *reason)
 {
-    (void)reason;
     struct client *client = sio_socket_data(socket);
+    report_if_slow(&client->session, reason);
     event_sender_leave(&client->sender);
     session_leave(&client->session);
     free(client);

@@ -92,7 +92,7 @@ struct eio_session *eio_session_find(struct eio_server *server, const uint8_t si
     struct eio_session *session = uuid_map_get(&server->sessions, key_of(sid));
     if (session != NULL && session->state == EIO_STATE_OPEN && session->awaits_pong &&
         session->heartbeat.due_ms <= eio_monotonic_ms()) {
-        eio_session_close(session, "ping timeout", WS_CLOSE_NORMAL); /* its timer is late */
+        eio_session_close(session, SIO_PING_TIMEOUT, WS_CLOSE_NORMAL); /* its timer is late */
         return NULL;
     }
     return session;
@@ -130,6 +130,7 @@ void eio_session_end_linger(struct eio_session *session)
 struct ending {
     const char *reason;
     enum ws_close_code code;
+    const char *text;     /* for people, in the WebSocket's Close; NULL for none */
     bool is_orderly;      /* what is queued is still to arrive */
     const char *farewell; /* the packet that ends the last poll */
     uint32_t linger_ms;   /* how long that poll may be late */
@@ -152,7 +153,7 @@ static void close_session(struct eio_session *session, const struct ending *endi
     if (session->socket != NULL) {
         struct ws_connection *socket = session->socket;
         session->socket = NULL;
-        (ending->is_orderly ? ws_connection_close : ws_connection_close_now)(socket, ending->code, NULL);
+        (ending->is_orderly ? ws_connection_close : ws_connection_close_now)(socket, ending->code, ending->text);
     }
     session->handler->on_close(session, ending->reason);
     if (session->polling != NULL && session->polling->poll != NULL) {
@@ -181,7 +182,7 @@ void eio_session_close_later(struct eio_session *session, const char *reason)
 /* Its queue is past the cap, or there is no memory: it ends without what is queued. */
 static void close_overflown(struct eio_session *session)
 {
-    session->doom = "transport error";
+    session->doom = SIO_SLOW_READER;
     session->is_doom_orderly = false;
     loop_defer(session->server->loop, &session->work);
 }
@@ -208,7 +209,8 @@ static void close_doomed(struct eio_session *session)
 {
     bool is_orderly = session->is_doom_orderly;
     close_session(session, &(struct ending){.reason = session->doom,
-                                            .code = is_orderly ? WS_CLOSE_NORMAL : WS_CLOSE_POLICY,
+                                            .code = is_orderly ? WS_CLOSE_NORMAL : WS_CLOSE_TRY_AGAIN,
+                                            .text = is_orderly ? NULL : "Events were not read in time; come back",
                                             .is_orderly = is_orderly,
                                             .farewell = "1",
                                             .linger_ms = is_orderly ? LINGER_MS : 0});
@@ -248,7 +250,7 @@ static void on_heartbeat(struct timer *timer)
     if (session->state == EIO_STATE_LINGERING) {
         forget(session);
     } else if (session->awaits_pong) {
-        eio_session_close(session, "ping timeout", WS_CLOSE_NORMAL);
+        eio_session_close(session, SIO_PING_TIMEOUT, WS_CLOSE_NORMAL);
     } else {
         uint64_t late_ms = eio_monotonic_ms() - timer->due_ms, timeout_ms = server->options.ping_timeout_ms;
         session->awaits_pong = true;

@@ -111,7 +111,7 @@ void eio_make_id(uint8_t bytes[15], int node, int worker, char out[EIO_SID_LENGT
 /* --- sessions --- */
 
 /* Sends a message's frame: `4` and text, or bytes. It never closes inside: a session whose queue is past its cap closes
- * at the end of the turn ("transport error"). */
+ * at the end of the turn (SIO_SLOW_READER). */
 void eio_session_send(struct eio_session *session, struct sio_frame *frame, enum sio_sending sending);
 size_t eio_session_queued_bytes(const struct eio_session *session);
 

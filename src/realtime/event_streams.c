@@ -8,6 +8,7 @@
 #include "admission.h"
 #include "frame.h"
 #include "realtime/rendering.h"
+#include "slow_consumer.h"
 #include "util/fields.h"
 
 /* A stream is there from the request to the end of the reply, and for that long its session is in the hub; only the
@@ -137,7 +138,8 @@ static void on_sent(void *data)
 
 static const struct http_stream_callbacks HTTP_CALLBACKS = {on_sent, on_end};
 
-/* Past its cap, or without memory, the stream ends with the turn: its client comes back and reads the log. */
+/* Past its cap, or without memory, the stream ends with the turn: its client comes back and reads the log. One that
+ * does not read the log either is cut by the HTTP server, which waits for each piece. */
 static void enqueue(struct event_stream *stream, struct sio_frame *frame, enum sio_sending sending)
 {
     const struct event_streams_options *options = &stream->streams->options;
@@ -147,6 +149,9 @@ static void enqueue(struct event_stream *stream, struct sio_frame *frame, enum s
     stream->is_ending = frame == NULL
                             ? sending != SIO_SENDING_EPHEMERAL
                             : !frame_queue_offer(&stream->queue, frame, sending, options->send_queue_max_bytes);
+    if (stream->is_ending) {
+        slow_consumer_report(&stream->session, "server-sent events", SLOW_CONSUMER_QUEUE);
+    }
     loop_defer(options->loop, &stream->work);
 }
 

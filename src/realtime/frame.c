@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "util/metrics.h"
+
 enum { FEW = 2, MANY_AT_FIRST = 8 };
 
 struct sio_frame *frame_create(enum ws_opcode opcode, const struct slice *parts, int count)
@@ -97,6 +99,7 @@ bool frame_queue_push(struct frame_queue *queue, struct sio_frame *frame)
 bool frame_queue_offer(struct frame_queue *queue, struct sio_frame *frame, enum sio_sending sending, size_t max_bytes)
 {
     if (sending == SIO_SENDING_EPHEMERAL && queue->bytes > max_bytes / 2) {
+        metrics_add(METRIC_EPHEMERAL_DROPPED, 1);
         return true;
     }
     queue->paced_bytes += sending == SIO_SENDING_PACED ? frame_wire(frame).length : 0;

@@ -64,8 +64,9 @@ static inline size_t frame_queue_counted(const struct frame_queue *queue)
 /* Adds a reference of its own. False without memory. */
 bool frame_queue_push(struct frame_queue *queue, struct sio_frame *frame);
 struct sio_frame *frame_queue_at(const struct frame_queue *queue, uint32_t index);
-/* Adds it by the rules of `sending`: an ephemeral frame is silently dropped while the queue is more than half full, and
- * a paced one doesn't count. False when the queue is past its cap or there is no memory. */
+/* Adds it by the rules of `sending`: an ephemeral frame is dropped (and counted: METRIC_EPHEMERAL_DROPPED) while the
+ * queue is more than half full, and a paced one doesn't count. False when the queue is past its cap or there is no
+ * memory. */
 bool frame_queue_offer(struct frame_queue *queue, struct sio_frame *frame, enum sio_sending sending, size_t max_bytes);
 /* Drops the first `count`. */
 void frame_queue_pop(struct frame_queue *queue, uint32_t count);

@@ -10,6 +10,7 @@
 #include "event_exchange.h"
 #include "origin.h"
 #include "realtime/rendering.h"
+#include "slow_consumer.h"
 #include "util/json.h"
 #include "ws_connection.h"
 
@@ -109,6 +110,7 @@ static void send_frame(struct plain_socket *socket, struct sio_frame *frame, enu
     bool good =
         frame != NULL ? ws_connection_send(socket->connection, frame, sending) : sending == SIO_SENDING_EPHEMERAL;
     if (!good) {
+        slow_consumer_report(&socket->session, "WebSocket", SLOW_CONSUMER_QUEUE);
         doom(socket, &TOO_SLOW);
     }
 }
@@ -343,6 +345,9 @@ static void on_timer(struct timer *timer)
     if (socket->state == PLAIN_WAITING) {
         enter(socket, ADMISSION_NO_TOKEN);
     } else if (socket->awaits_pong) {
+        if (session_is_draining(&socket->session)) {
+            slow_consumer_report(&socket->session, "WebSocket", SLOW_CONSUMER_LOG);
+        }
         close_socket(socket, WS_CLOSE_POLICY, "No pong in time");
     } else {
         socket->awaits_pong = true;

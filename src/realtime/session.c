@@ -239,6 +239,11 @@ void session_on_drain(struct session *session)
     }
 }
 
+bool session_is_draining(const struct session *session)
+{
+    return session->state == SESSION_DRAINING;
+}
+
 /* --- what the hub tells --- */
 
 void session_on_hint(struct session *session, int64_t seq)

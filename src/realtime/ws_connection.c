@@ -186,7 +186,7 @@ static void on_ping(struct ws_connection *connection, struct slice payload)
     if (connection->state != STATE_OPEN) {
         return;
     }
-    if (connection->queue.bytes > connection->host->queue_max_bytes ||
+    if (frame_queue_counted(&connection->queue) > connection->host->queue_max_bytes ||
         !send_control(connection, WS_OPCODE_PONG, payload)) {
         fail(connection, WS_CLOSE_POLICY);
     }

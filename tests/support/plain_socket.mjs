@@ -38,6 +38,7 @@ export class PlainSocket {
     this.events = [];
     this.acks = new Map();
     this.pings = 0;
+    this.pongs = 0;
     this.isMute = false;
     if (raw.upgrade.status === 101) this.reading = this.#read();
   }
@@ -62,6 +63,10 @@ export class PlainSocket {
     if (opcode === opcodes.ping) {
       this.pings++;
       if (!this.isMute) this.raw.send(payload, { opcode: opcodes.pong });
+      return true;
+    }
+    if (opcode === opcodes.pong) {
+      this.pongs++;
       return true;
     }
     assert.equal(opcode, opcodes.text);

@@ -454,7 +454,8 @@ describe('event stream, over restarts and at its limits', () => {
 
   for (const version of versions) {
     test(`by HTTP/${version}, a reader that stops is let go of, harms nobody, and resumes`, async t => {
-      const server = await start(t, { SEND_QUEUE_MAX_BYTES: '262144', REQUEST_TIMEOUT_SECONDS: '5', PRESENCE_GRACE_MS: '0' });
+      // So long that it is the queue alone that ends it.
+      const server = await start(t, { SEND_QUEUE_MAX_BYTES: '262144', REQUEST_TIMEOUT_SECONDS: '600', PRESENCE_GRACE_MS: '0' });
       const [alice, bob, carol] = await friends(server, 'alice', 'bob', 'carol');
       const watcher = await carol.connect();
       const good = await EventStream.open(alice);

@@ -11,7 +11,7 @@ import { EventStream } from '../support/event_stream.mjs';
 import { at, startNodes } from '../support/nodes.mjs';
 import { PlainSocket } from '../support/plain_socket.mjs';
 import { RawWebSocket, opcodes } from '../support/raw.mjs';
-import { jwtSecret, startServer, until } from '../support/server.mjs';
+import { freePort, jwtSecret, startServer, until } from '../support/server.mjs';
 
 /** The same user, by the tokens of a reply. */
 function as(client, data, server = client.server) {
@@ -327,6 +327,11 @@ describe('logins', () => {
     assertFails(await change(password), 403, 'ACCOUNT_LOCKED');
     assertFails(await remove(alice, '/api/users/me', { password }), 403, 'ACCOUNT_LOCKED');
     await assertAlive(alice);
+    const bob = await register(here);
+    const leave = secret => remove(bob, '/api/users/me', { password: secret });
+    for (let i = 0; i < 5; i++) assertFails(await leave('not it'), 400, 'INVALID_CREDENTIALS');
+    assertFails(await leave(password), 403, 'ACCOUNT_LOCKED');
+    await assertAlive(bob);
   });
 
   test('whoever logs in while the password changes is out, or had the new one', async () => {
@@ -484,4 +489,29 @@ describe('logins', () => {
     const left = await here.query(`SELECT id FROM logins WHERE user_id = '${alice.id}' ORDER BY id`);
     assert.deepEqual(left.split('\n'), [alice, fresh].map(client => claimsOf(client.token).sid).sort());
   });
+});
+
+test('a node that does not know yet what has ended believes nobody', async t => {
+  const before = await startServer();
+  const { databaseUrl } = before;
+  const alice = await register(before);
+  const phone = await login(alice);
+  await phone.post('/api/auth/logout');
+  await before.stop();
+  // Until it is cancelled, nobody can read what has ended.
+  const lock = before.query('BEGIN; LOCK TABLE logins IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)').catch(() => {});
+  const isLocked = granted => async () => (await before.query(`SELECT count(*) FROM pg_locks WHERE relation = 'logins'::regclass
+    AND mode = 'Access${granted ? 'Exclusive' : 'Share'}Lock' AND granted = ${granted}`)) !== '0';
+  await until(isLocked(true), 'the lock', patienceMs);
+  const port = await freePort();
+  const starting = startServer({ databaseUrl, env: { PORT: `${port}`, WORKERS: '1' } });
+  t.after(async () => (await starting).stop());
+  await until(isLocked(false), 'the node to ask', patienceMs);
+  const node = { url: `http://127.0.0.1:${port}` };
+  for (const client of [phone, alice]) assertFails(await at(client, node).get('/api/users/me'), 503, 'UNAVAILABLE');
+  await before.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()");
+  await lock;
+  await starting;
+  assertFails(await at(phone, node).get('/api/users/me'), 401, 'UNAUTHORIZED');
+  await assertAlive(at(alice, node));
 });

@@ -94,6 +94,9 @@ describe('two nodes and PostgreSQL', () => {
     const message = await alice.send(bob, 'still here');
     assert.deepEqual(await phone.next('private-message'), message);
     assert.deepEqual(await witness, [message, `${next}`]);
+    const newestRead = () => here.query(`SELECT max(query_start) FROM pg_stat_activity
+      WHERE query LIKE '%event_log%' AND datname = current_database() AND pid <> pg_backend_pid()`);
+    await until(async () => (await newestRead()) === (await newestRead()), 'an end of looking for what there is not', patienceMs);
     assert.deepEqual(await phone.untilMarker(alice), []);
     for (const node of nodes) {
       await node.waitForLog(isComplaint);

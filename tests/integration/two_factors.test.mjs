@@ -95,6 +95,14 @@ describe('two factors', () => {
     }
   });
 
+  test('lock themselves when they are guessed to be disabled, too', async () => {
+    const { client, secret } = await protectedUser(server);
+    const disable = otp => client.post('/api/auth/2fa/disable', { otp });
+    for (const _ of upTo(5)) assertFails(await disable(wrongCode(secret)), 400, 'INVALID_CREDENTIALS');
+    assertFails(await disable(codeOf(secret)), 403, 'ACCOUNT_LOCKED');
+    assertFails(await login(client, { otp: codeOf(secret) }), 403, 'ACCOUNT_LOCKED');
+  });
+
   test('can be disabled by a code alone, and set up anew', async () => {
     const { client, secret, recoveryCodes } = await protectedUser(server);
     assertFails(await client.post('/api/auth/2fa/setup', {}), 409, 'CONFLICT');

@@ -2,21 +2,31 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, stopServer } from '../support/api.mjs';
-import { query, startServer, testedBinary } from '../support/server.mjs';
+import { query, startServer, temporaryDirectory, testedBinary } from '../support/server.mjs';
+
+const isRoot = process.getuid() === 0;
+
+/** The program as a service manager starts it that gives root's groups along. */
+function withGroups() {
+  const script = path.join(temporaryDirectory(), 'start');
+  writeFileSync(script, `#!/bin/sh\nexec setpriv --groups=0,1 '${testedBinary()}'\n`, { mode: 0o755 });
+  return script;
+}
 
 describe('privileges', () => {
   let server;
 
-  before(async () => (server = await startServer()));
+  before(async () => (server = await startServer({ binary: isRoot ? withGroups() : undefined })));
   after(() => stopServer(server));
 
   const as = role => server.databaseUrl.replace('stonechat@', `${role}@`);
 
-  test('the server does not run as root, in no thread, and cannot become it', { skip: process.getuid() !== 0 }, () => {
+  test('the server does not run as root, in no thread, and cannot become it', { skip: !isRoot }, () => {
     const threads = execFileSync('ls', [`/proc/${server.pid}/task`], { encoding: 'utf8' }).trim().split('\n');
     assert.ok(threads.length > 2);
     for (const thread of threads) {
@@ -32,7 +42,7 @@ describe('privileges', () => {
     }
   });
 
-  test('a user who is none, or root, is refused at the start', { skip: process.getuid() !== 0 }, async () => {
+  test('a user who is none, or root, is refused at the start', { skip: !isRoot }, async () => {
     for (const user of ['root', 'no-such-user']) {
       await assert.rejects(startServer({ env: { RUN_AS: user } }), /RUN_AS/);
     }

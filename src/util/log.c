@@ -51,9 +51,9 @@ static void append_escaped(struct buffer *line, struct slice text, size_t max_by
 
 static void append_string(struct buffer *line, struct slice text)
 {
-    size_t left = line->max_bytes - line->length;
+    size_t left = line->max_bytes - line->length - ENDING_BYTES;
     buffer_append_char(line, '"');
-    append_escaped(line, text, left < VALUE_MAX_BYTES ? left - ENDING_BYTES : VALUE_MAX_BYTES);
+    append_escaped(line, text, left < VALUE_MAX_BYTES ? left : VALUE_MAX_BYTES);
     buffer_append_char(line, '"');
 }
 

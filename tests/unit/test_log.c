@@ -104,7 +104,8 @@ static void test_long_values_are_cut(void **state)
 {
     (void)state;
     log_configure(LOG_INFO, LOG_JSON);
-    static char odd[20000], nul[20000], euro[20001];
+    static char odd[20000], nul[20000], euro[20001], word[20000];
+    memset(word, 'x', sizeof word);
     memset(odd, '\xff', sizeof odd - 1);
     for (size_t i = 0; i + 3 <= sizeof euro; i += 3) {
         memcpy(euro + i, "\xe2\x82\xac", 3);
@@ -116,6 +117,11 @@ static void test_long_values_are_cut(void **state)
         log_write(LOG_INFO, "m", LOG_SLICE("a", euros), LOG_SLICE("b", euros), LOG_SLICE("c", euros),
                   LOG_SLICE("d", ((struct slice){euro, length - 7000})), LOG_SLICE("e", nuls), LOG_INT("f", INT64_MIN));
     }
+    for (size_t length = 0; length < 2048; length++) { /* and where the last value need not be shortened much */
+        struct slice part = {word, length}, whole = {word, sizeof word};
+        log_write(LOG_INFO, "m", LOG_SLICE("a", euros), LOG_SLICE("b", euros), LOG_SLICE("d", part),
+                  LOG_SLICE("e", whole));
+    }
     char *text = end_capture(), *rest = NULL;
     int lines = 0;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
@@ -126,7 +132,7 @@ static void test_long_values_are_cut(void **state)
         yajl_tree_free(value);
         lines++;
     }
-    assert_int_equal(lines, 2001);
+    assert_int_equal(lines, 2001 + 2048);
     free(text);
 }
 

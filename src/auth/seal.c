@@ -1,5 +1,6 @@
 #include "auth/seal.h"
 
+#include <ctype.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -27,17 +28,26 @@ struct seal_keys {
 
 /* --- base64 --- */
 
-/* Strict: whole groups, padding only at the end. The number of bytes, or -1. */
+/* OpenSSL would skip blanks at the beginning. */
+static bool has_digits_only(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (!isalnum((unsigned char)text[i]) && text[i] != '+' && text[i] != '/') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Strict: whole groups of digits, padding only at the end. The number of bytes, or -1. */
 static int decode(struct slice text, unsigned char *out, size_t room)
 {
     if (text.length == 0 || text.length % 4 != 0 || text.length / 4 * 3 > room) {
         return -1;
     }
     int padding = (text.data[text.length - 1] == '=') + (text.data[text.length - 2] == '=');
-    for (size_t i = 0; i + (size_t)padding < text.length; i++) {
-        if (text.data[i] == '=') {
-            return -1;
-        }
+    if (!has_digits_only(text.data, text.length - (size_t)padding)) {
+        return -1;
     }
     int length = EVP_DecodeBlock(out, (const unsigned char *)text.data, (int)text.length);
     if (length < 0) {

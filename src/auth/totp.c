@@ -67,7 +67,7 @@ static void append_encoded(struct buffer *out, struct slice text)
 {
     for (size_t i = 0; i < text.length; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        if (isalnum(c) || strchr("-._~", c) != NULL) {
+        if (isalnum(c) || memchr("-._~", c, 4) != NULL) {
             buffer_append_char(out, (char)c);
         } else {
             buffer_printf(out, "%%%02X", c);

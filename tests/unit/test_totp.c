@@ -70,6 +70,10 @@ static void test_secrets_and_addresses(void **state)
     buffer_append_char(&uri, '\0');
     assert_string_equal(uri.data, "otpauth://totp/My%20Chat:al%2Bice%40example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
                                   "&issuer=My%20Chat&algorithm=SHA1&digits=6&period=30");
+    struct buffer odd = buffer_init(1024);
+    totp_write_uri(&odd, &secret, "Chat", (struct slice){"a\0b", 3});
+    assert_memory_equal(odd.data, "otpauth://totp/Chat:a%00b?", 26);
+    buffer_dispose(&odd);
     assert_true(totp_write_qr_svg(&svg, uri.data));
     buffer_append_char(&svg, '\0');
     assert_ptr_equal(strstr(svg.data, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 "), svg.data);
@@ -152,6 +156,10 @@ static void test_seal(void **state)
         assert_false(seal_open(old, SLICE("alice"), (struct slice){sealed.data, i}, plain, &length, NULL));
         out.data[i] = kept;
     }
+    second.length = 0; /* blanks too, although they mean nothing in base64 */
+    buffer_append_text(&second, "    ");
+    buffer_append_slice(&second, sealed);
+    assert_false(seal_open(old, SLICE("alice"), buffer_slice(&second), plain, &length, NULL));
     static char large[SEAL_PLAIN_MAX_BYTES + 1];
     second.length = 0;
     assert_false(seal_close(old, SLICE(""), (struct slice){large, sizeof large}, &second));
@@ -182,6 +190,7 @@ static void test_keys_that_are_none(void **state)
                                         "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==",
                                         "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
                                         "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gIA==",
+                                        "1:    " KEY_A,
                                         "1:====AwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_null(seal_keys_create(slice_of(wrong[i])));

@@ -366,8 +366,9 @@ static bool has_parameter(const struct http_request *http, const char *name)
 static bool is_origin_good(const struct eio_server *server, const struct http_request *http)
 {
     const struct eio_options *options = &server->options;
-    return origin_is_own(http) || options->is_origin_allowed == NULL ||
-           options->is_origin_allowed(options->origin_data, http_request_header(http, "origin"));
+    struct slice origin = http_request_header(http, "origin");
+    return origin_is_own(origin, http_request_host(http)) || options->is_origin_allowed == NULL ||
+           options->is_origin_allowed(options->origin_data, origin);
 }
 
 static void handle_handshake(struct eio_server *server, struct http_request *http, bool is_websocket)

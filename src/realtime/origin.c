@@ -1,8 +1,7 @@
 #include "origin.h"
 
-bool origin_is_own(const struct http_request *request)
+bool origin_is_own(struct slice origin, struct slice host)
 {
-    struct slice origin = http_request_header(request, "origin"), host = http_request_host(request);
     if (origin.length == 0) {
         return true;
     }

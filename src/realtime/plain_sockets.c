@@ -4,11 +4,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "admission.h"
 #include "event_exchange.h"
 #include "origin.h"
+#include "plain_frame.h"
 #include "realtime/rendering.h"
 #include "slow_consumer.h"
 #include "util/json.h"
@@ -18,7 +18,7 @@
  * browser is told why it may not come in by the code of a Close, since it hides the answers to upgrades from its page:
  * so everybody is upgraded first. */
 
-enum { OFFSET_MAX_LENGTH = 64, OFFSET_KEPT_BYTES = 24, ACK_ID_MAX_BYTES = 128, FRAME_MAX_BYTES = 1 << 20 };
+enum { OFFSET_MAX_LENGTH = 64, OFFSET_KEPT_BYTES = 24 };
 
 /* Why a socket is closed, later. */
 struct doom {
@@ -270,46 +270,25 @@ static void authenticate(struct plain_socket *socket, struct slice data)
 
 /* --- what comes --- */
 
-enum { FRAME_EVENT, FRAME_DATA, FRAME_ID };
-
-static const struct field FRAME_FIELDS[] = {
-    [FRAME_EVENT] = {.name = "event", .type = FIELD_TEXT, .max = FRAME_MAX_BYTES, .flags = FIELD_REQUIRED},
-    [FRAME_DATA] = {.name = "data", .type = FIELD_JSON},
-    [FRAME_ID] = {.name = "id", .type = FIELD_JSON},
-    {0},
-};
-
-static bool is_ack_id(struct slice json)
+static void take_frame(struct plain_socket *socket, const struct plain_frame *frame)
 {
-    char first = json.data[0];
-    return json.length <= ACK_ID_MAX_BYTES && (first == '"' || first == '-' || (first >= '0' && first <= '9'));
-}
-
-static void take_frame(struct plain_socket *socket, const struct field_values *frame)
-{
-    const struct field_value *event = &frame->values[FRAME_EVENT], *id = &frame->values[FRAME_ID];
-    struct slice data = frame->values[FRAME_DATA].present ? frame->values[FRAME_DATA].text : SLICE("{}");
     if (socket->state == PLAIN_WAITING) {
-        authenticate(socket, slice_equals(event->text, SLICE("auth")) ? data : SLICE("{}"));
-        return;
-    }
-    bool is_id_good = id->present && is_ack_id(id->text);
-    struct event_ack ack = {.is_wanted = is_id_good, .text = is_id_good ? id->text : (struct slice){NULL, 0}};
-    if (fields_status(frame) == STATUS_UNAVAILABLE) {
-        event_exchange_refuse(&socket->sender, event->text, &ack, STATUS_UNAVAILABLE,
+        authenticate(socket, slice_equals(frame->event, SLICE("auth")) ? frame->data : SLICE("{}"));
+    } else if (frame->status == STATUS_UNAVAILABLE) {
+        event_exchange_refuse(&socket->sender, frame->event, &frame->ack, STATUS_UNAVAILABLE,
                               status_message(STATUS_UNAVAILABLE));
-    } else if (fields_status(frame) != STATUS_OK || id->present != is_id_good) {
-        event_exchange_refuse(&socket->sender, event->text, &ack, STATUS_INVALID_PAYLOAD,
+    } else if (frame->status != STATUS_OK) {
+        event_exchange_refuse(&socket->sender, frame->event, &frame->ack, STATUS_INVALID_PAYLOAD,
                               "Send {\"event\":text,\"data\":object}, and \"id\", text or a number, for an ack");
     } else {
-        event_exchange_start(&socket->sender, event->text, data, &ack);
+        event_exchange_start(&socket->sender, frame->event, frame->data, &frame->ack);
     }
 }
 
 static void on_message(void *data, struct slice message, bool is_binary)
 {
     struct plain_socket *socket = data;
-    struct field_values frame;
+    struct plain_frame frame;
     if (socket->doom != NULL) {
         return;
     }
@@ -317,14 +296,12 @@ static void on_message(void *data, struct slice message, bool is_binary)
         close_socket(socket, WS_CLOSE_UNSUPPORTED, "Send JSON as text");
         return;
     }
-    fields_init(&frame);
-    fields_read_json(FRAME_FIELDS, message, &frame);
-    if (frame.malformed) {
-        close_socket(socket, WS_CLOSE_BAD_DATA, "Malformed JSON");
-    } else {
+    if (plain_frame_read(message, &frame)) {
         take_frame(socket, &frame);
+    } else {
+        close_socket(socket, WS_CLOSE_BAD_DATA, "Malformed JSON");
     }
-    fields_dispose(&frame);
+    plain_frame_dispose(&frame);
 }
 
 static void on_pong(void *data)
@@ -388,36 +365,6 @@ static void on_upgraded(struct stream *stream, void *data)
     }
 }
 
-/* Takes the next member off a list that is separated by commas. */
-static struct slice take_member(struct slice *list)
-{
-    const char *comma = list->length > 0 ? memchr(list->data, ',', list->length) : NULL;
-    struct slice member = {list->data, comma != NULL ? (size_t)(comma - list->data) : list->length};
-    size_t used = member.length + (comma != NULL ? 1 : 0);
-    *list = (struct slice){used > 0 ? list->data + used : list->data, list->length - used};
-    while (member.length > 0 && memchr(" \t", member.data[0], 2) != NULL) {
-        member = (struct slice){member.data + 1, member.length - 1};
-    }
-    while (member.length > 0 && memchr(" \t", member.data[member.length - 1], 2) != NULL) {
-        member.length--;
-    }
-    return member;
-}
-
-/* `bearer, <token>`: of all headers, a browser's page can set only this one. False when there is no `bearer`. */
-static bool read_protocol(const struct http_request *request, struct slice *ret_token)
-{
-    struct slice list = http_request_header(request, "sec-websocket-protocol");
-    while (list.length > 0) {
-        struct slice member = take_member(&list);
-        if (member.length == 6 && strncasecmp(member.data, "bearer", 6) == 0) {
-            *ret_token = take_member(&list);
-            return true;
-        }
-    }
-    return false;
-}
-
 static void read_since(struct plain_socket *socket, struct slice query)
 {
     static const struct field fields[] = {{.name = "since", .type = FIELD_TEXT, .max = OFFSET_MAX_LENGTH}, {0}};
@@ -447,7 +394,7 @@ static void upgrade(struct plain_sockets *sockets, struct http_request *request)
     socket->work.run = on_work;
     struct admission_papers papers = {.query = http_request_query(request),
                                       .authorization = http_request_header(request, "authorization")};
-    bool has_protocol = read_protocol(request, &papers.token);
+    bool has_protocol = plain_protocol_read(http_request_header(request, "sec-websocket-protocol"), &papers.token);
     socket->admission = (uint8_t)admission_check(sockets->options.worker->tokens, &papers, &socket->sender.claims);
     read_since(socket, papers.query);
     if (http_request_upgrade(request, has_protocol ? "bearer" : NULL, on_upgraded, socket)) {
@@ -463,7 +410,8 @@ void plain_sockets_handle(struct plain_sockets *sockets, const struct http_site 
     if (!http_request_allow(request, "GET")) {
         return;
     }
-    if (!origin_is_own(request) && !http_site_allows_origin(site, http_request_header(request, "origin"))) {
+    struct slice origin = http_request_header(request, "origin");
+    if (!origin_is_own(origin, http_request_host(request)) && !http_site_allows_origin(site, origin)) {
         http_request_refuse(request, STATUS_FORBIDDEN, "Pages of this origin are not allowed here");
     } else if (sockets->is_closing) {
         http_request_refuse(request, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));

@@ -105,7 +105,7 @@ function checkSent() {
       if (operation && `${described}` !== `${wanted}`) problems.push(`${event} of ${name} is limited by ${wanted}, not ${described}`);
       if (operation && !operation.reply) problems.push(`${event} of ${name} has an ack, and the description none`);
     }
-    for (const [, event] of text.matchAll(/slice_equals\(event->text, SLICE\("([^"]+)"\)\)/g)) found.set(event, name);
+    for (const [, event] of text.matchAll(/slice_equals\(\w+->event, SLICE\("([^"]+)"\)\)/g)) found.set(event, name);
   }
   compare('receive', found, 'which clients may send');
 }

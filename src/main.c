@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "api/docs.h"
 #include "api/health.h"
+#include "api/pages.h"
 #include "api/routes.h"
 #include "auth/seal.h"
 #include "cache/cache.h"
@@ -97,7 +97,9 @@ static const struct http_mount SOCKET_MOUNTS[] = {
     {"/api/events", handle_events, NULL},
     {0},
 };
-static const struct http_mount *const MOUNTS[] = {SOCKET_MOUNTS, health_mounts, docs_mounts, NULL};
+static const struct http_mount *const MOUNTS[] = {SOCKET_MOUNTS, health_mounts, pages_docs_mounts, NULL};
+static const struct http_mount *const MOUNTS_AND_DEMO[] = {SOCKET_MOUNTS, health_mounts, pages_docs_mounts,
+                                                           pages_demo_mounts, NULL};
 
 /* --- what all share --- */
 
@@ -127,7 +129,7 @@ static bool create_shared(struct program *program)
     program->presence = presence_create((uint32_t)config->presence_grace_ms);
     program->socket_group = sio_group_create(program->count);
     program->site = (struct http_site){.routes = API_ROUTES,
-                                       .mounts = MOUNTS,
+                                       .mounts = config->web_demo ? MOUNTS_AND_DEMO : MOUNTS,
                                        .allowed_origins = config->allowed_origins,
                                        .trust_proxy = config->trust_proxy,
                                        .has_proxy_headers = config->proxy_protocol,
@@ -135,12 +137,13 @@ static bool create_shared(struct program *program)
     return program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
            program->databases != NULL && program->token_key != NULL && program->revocations != NULL &&
            program->passwords != NULL && (program->rates != NULL || config->rate_limit_disabled) &&
-           program->presence != NULL && program->socket_group != NULL && docs_load(config->share_dir);
+           program->presence != NULL && program->socket_group != NULL &&
+           pages_load(config->share_dir, config->web_demo);
 }
 
 static void destroy_shared(struct program *program)
 {
-    docs_unload();
+    pages_unload();
     sio_group_destroy(program->socket_group);
     presence_destroy(program->presence);
     rate_buckets_destroy(program->rates);

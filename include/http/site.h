@@ -11,7 +11,8 @@
 struct forward;
 struct http_worker;
 
-/* A path, or a prefix that ends with '/', whose requests are not exchanges: sockets, files, streams. */
+/* A path, or a prefix that ends with '/', whose requests are not exchanges: sockets, files, streams. "/" is the root
+ * alone, no prefix of everything. */
 struct http_mount {
     const char *path;
     void (*handle)(struct http_request *request, struct http_worker *worker);

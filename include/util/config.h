@@ -31,9 +31,10 @@ struct config {
     char **allowed_origins; /* NULL-terminated */
     struct ip_networks trust_proxy;
     bool proxy_protocol;
+    bool web_demo;
     const char *tls_cert, *tls_key;
     const char *run_as;    /* who the process goes on as, when root has started it */
-    const char *share_dir; /* where swagger/ lies; found beside the program when not set */
+    const char *share_dir; /* where swagger/ and web/ lie; found beside the program when not set */
 
     /* logging */
     enum log_level log_level;

@@ -190,7 +190,7 @@ static const struct http_mount *find_mount(const struct http_site *site, const h
     for (const struct http_mount *const *table = site->mounts; *table != NULL; table++) {
         for (const struct http_mount *mount = *table; mount->path != NULL; mount++) {
             size_t length = strlen(mount->path);
-            bool is_prefix = mount->path[length - 1] == '/';
+            bool is_prefix = length > 1 && mount->path[length - 1] == '/';
             if (raw->path_normalized.len >= length && memcmp(raw->path_normalized.base, mount->path, length) == 0 &&
                 (is_prefix || raw->path_normalized.len == length)) {
                 return mount;

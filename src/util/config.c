@@ -40,11 +40,14 @@ const struct setting config_settings[] = {
     {"PROXY_PROTOCOL", SETTING_FLAG, "0",
      "1: what comes from TRUST_PROXY begins with a header of the PROXY protocol, version 1 or 2",
      FIELD(proxy_protocol)},
+    {"WEB_DEMO", SETTING_FLAG, "0", "1 serves a page at / with which to try everything", FIELD(web_demo),
+     .relaxed_value = "1"},
     {"TLS_CERT", SETTING_FILE, NULL, "Certificate chain (PEM); with TLS_KEY, serves HTTPS", FIELD(tls_cert)},
     {"TLS_KEY", SETTING_FILE, NULL, "Private key (PEM) of TLS_CERT", FIELD(tls_key)},
     {"RUN_AS", SETTING_TEXT, "nobody", "Who the server goes on as once its ports are open, when root has started it",
      FIELD(run_as)},
-    {"SHARE_DIR", SETTING_TEXT, NULL, "Where swagger/ lies; found beside the program when not set", FIELD(share_dir)},
+    {"SHARE_DIR", SETTING_TEXT, NULL, "Where swagger/ and web/ lie; found beside the program when not set",
+     FIELD(share_dir)},
 
     {"LOG_LEVEL", SETTING_CHOICE, "info", "The least that is logged", FIELD(log_level), .choices = log_levels,
      .title = "Logging"},
@@ -562,7 +565,8 @@ static void load_setting(struct loading *loading, const struct setting *setting,
 {
     const char *value = given_value(loading->file, setting);
     if (value == NULL) {
-        value = setting->value;
+        bool is_relaxed = setting->relaxed_value != NULL && config->stonechat_env != ENV_PRODUCTION;
+        value = is_relaxed ? setting->relaxed_value : setting->value;
     }
     if (value != NULL) {
         readers[setting->type](loading, setting, value, (char *)config + setting->offset);

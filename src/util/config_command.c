@@ -21,6 +21,13 @@ static void print_choices(FILE *out, const struct setting *setting)
     }
 }
 
+static void print_relaxed(FILE *out, const struct setting *setting)
+{
+    if (setting->relaxed_value != NULL) {
+        fprintf(out, "; %s when STONECHAT_ENV is not production", setting->relaxed_value);
+    }
+}
+
 void config_print_help(FILE *out)
 {
     fputs("stonechat " STONECHAT_VERSION ", a realtime chat backend\n\n"
@@ -41,7 +48,9 @@ void config_print_help(FILE *out)
         if (setting->is_required) {
             fputs(" [required]", out);
         } else if (setting->value != NULL) {
-            fprintf(out, " [%s]", setting->value);
+            fprintf(out, " [%s", setting->value);
+            print_relaxed(out, setting);
+            fputc(']', out);
         }
         fputc('\n', out);
     }
@@ -58,6 +67,7 @@ void config_print_env_example(FILE *out)
         }
         fprintf(out, "\n# %s", setting->help);
         print_choices(out, setting);
+        print_relaxed(out, setting);
         fprintf(out, "%s%s\n#%s=%s\n", setting->is_required ? " (required)" : "", setting->is_secret ? " (secret)" : "",
                 setting->name, setting->value != NULL ? setting->value : "");
     }

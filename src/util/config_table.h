@@ -28,8 +28,9 @@ struct setting {
     const char *const *choices; /* NULL-terminated */
     bool is_secret;             /* never echoed */
     bool is_required;
-    size_t offset;     /* in struct config */
-    const char *title; /* a heading before this setting, or NULL */
+    size_t offset;             /* in struct config */
+    const char *title;         /* a heading before this setting, or NULL */
+    const char *relaxed_value; /* another default, where STONECHAT_ENV, which comes first, is not production */
 };
 
 extern const struct setting config_settings[]; /* ends with a row whose name is NULL */

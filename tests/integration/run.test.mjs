@@ -52,6 +52,8 @@ test('scripts/run keeps its data, runs once at a time, and stops all it started'
   const port = await freePort();
   const first = await run(state, port);
   assert.match(first.output(), new RegExp(`http://localhost:${port}/api/docs`));
+  await until(() => first.output().includes(`Try it: http://localhost:${port}/\n`), 'the last line');
+  assert.match(await (await fetch(`${first.url}/`)).text(), /<title>Stonechat/);
   assert.equal(statSync(path.join(state, 'jwt_secret')).mode & 0o777, 0o600);
   assert.equal((await post(first.url, '/api/auth/register', user)).status, 201);
 

@@ -94,6 +94,23 @@ static void defaults_are_those_of_the_table(void **state)
     assert_string_equal(fixture->errors, "");
 }
 
+static void the_demo_is_off_in_production_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture), 0);
+    assert_false(fixture->config.web_demo);
+    setenv("WEB_DEMO", "1", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_true(fixture->config.web_demo);
+    unsetenv("WEB_DEMO");
+    setenv("STONECHAT_ENV", "development", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_true(fixture->config.web_demo);
+    setenv("WEB_DEMO", "off", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_false(fixture->config.web_demo);
+}
+
 static void environment_wins_over_the_file(void **state)
 {
     struct fixture *fixture = *state;
@@ -384,6 +401,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(defaults_are_those_of_the_table),
+        TEST(the_demo_is_off_in_production_alone),
         TEST(environment_wins_over_the_file),
         TEST(empty_is_not_set),
         TEST(file_knows_comments_quotes_and_export),

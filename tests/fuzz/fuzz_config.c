@@ -15,7 +15,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What cannot do without. */
-static const char REQUIRED[] = "DATABASE_URL=postgresql:///stonechat\nJWT_SECRET=rIKtuzYqqDYVTsp3iTH0jJLZqnNmYOC\n";
+static const char REQUIRED[] = "DATABASE_URL=postgresql:///stonechat\nJWT_SECRET=rIKtuzYqqDYVTsp3iTH0jJLZqnNmYOCw4U\n";
 
 static void check_number(const struct setting *setting, int64_t number)
 {
@@ -56,7 +56,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     assert(write(file, REQUIRED, sizeof REQUIRED - 1) > 0 && (size == 0 || write(file, data, size) > 0));
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    if (config_load(path, nowhere, &config) == 0) {
+    bool is_good = config_load(path, nowhere, &config) == 0;
+    assert(is_good || size > 0);
+    if (is_good) {
         check(&config);
         config_dispose(&config);
     }

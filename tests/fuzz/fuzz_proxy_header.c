@@ -38,6 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     assert(before == verdict);
     if (is_good && header.has_client) {
+        bool is_line = data[0] == 'P', is_v4 = is_line ? memcmp(data, "PROXY TCP4 ", 11) == 0 : data[13] >> 4 == 1;
+        assert(is_v4 || (is_line ? memcmp(data, "PROXY TCP6 ", 11) == 0 : data[13] >> 4 == 2));
+        assert(!is_v4 || ip_address_is_v4(&header.client));
         check_made_anew(&header.client);
     }
     return 0;

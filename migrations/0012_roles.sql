@@ -9,10 +9,16 @@ DECLARE
     role text;
 BEGIN
     FOREACH role IN ARRAY ARRAY['stonechat_app', 'stonechat_read'] LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = role); -- another database of the cluster has it already
         BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role);
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN
-            NULL; -- another database of the cluster has it already
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN
+                NULL; -- since a moment ago
+            WHEN insufficient_privilege THEN
+                RAISE insufficient_privilege USING
+                    MESSAGE = format('%s may not create roles, and there is no role %s', current_user, role),
+                    HINT = 'As a superuser: CREATE ROLE stonechat_app NOLOGIN; CREATE ROLE stonechat_read NOLOGIN; Then migrate again.';
         END;
     END LOOP;
 END

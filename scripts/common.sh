@@ -24,15 +24,17 @@ step_pid= # the process group of the step that runs; who is interrupted ends it
 # step LOG WHAT COMMAND…: runs COMMAND with its output in LOG. On a terminal its last line is shown while it runs, elsewhere
 # a line every 20 seconds; after a failure the end of LOG is shown. Says nothing when it takes less than a second.
 step() {
-    local log=$1 what=$2 pid status=0 since=$SECONDS told=0 last
+    local log=$1 what=$2 pid status=0 since=$SECONDS told=0 last width
     shift 2
     start "$@" >"$log" 2>&1 </dev/null
     pid=$!
     step_pid=$pid
+    width=$((${COLUMNS:-80} - ${#what} - 24))
+    [ "$width" -gt 0 ] || width=1
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.2
         if [ -t 2 ]; then
-            last=$(tail -n 1 "$log" | tr -d '\r\033' | cut -c "1-$((${COLUMNS:-80} - ${#what} - 24))")
+            last=$(tail -n 1 "$log" | tr -d '\r\033' | cut -c "1-$width") || last=
             [ $((SECONDS - since)) -lt 1 ] || printf '\r\033[Kstonechat: %s (%d s) %s' "$what" $((SECONDS - since)) "$last" >&2
         elif [ $((SECONDS - since)) -ge 1 ] && [ $((SECONDS - since)) -ge "$told" ]; then
             say "$what … ($((SECONDS - since)) s)"
@@ -67,7 +69,8 @@ missing_packages() {
     done | sort -u
 }
 
-# Installs what is missing: as root, through sudo, or says the one line to type.
+# Installs what is missing: as root, through sudo, or says the one line to type. No service is started: what the scripts
+# need they start themselves.
 install_packages() {
     local missing as_root=()
     command -v dpkg-query >/dev/null || die "this needs Debian 12 (bookworm), or a container of it"
@@ -88,7 +91,13 @@ install_packages() {
     # shellcheck disable=SC2086 # a list of words
     step "$state/log/packages.log" "installing packages" "${as_root[@]}" sh -c '
         export DEBIAN_FRONTEND=noninteractive
-        apt-get -qq update && exec apt-get -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"' sh $missing ||
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap "rm -f $policy" EXIT
+            trap "exit 1" HUP INT TERM
+            printf "#!/bin/sh\nexit 101\n" >"$policy" && chmod 755 "$policy"
+        fi
+        apt-get -qq update && apt-get -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"' sh $missing ||
         exit 1
 }
 

@@ -19,7 +19,6 @@
 #include "repository/statements.h"
 #include "server/privileges.h"
 #include "server/server.h"
-#include "service/announce.h"
 #include "service/calls.h"
 #include "service/limits.h"
 #include "service/logins.h"
@@ -28,7 +27,7 @@
 #include "util/log.h"
 #include "util/version.h"
 
-enum { TOKEN_CACHE_SLOTS = 4096 };
+enum { TOKEN_CACHE_SLOTS = 4096, MOUNT_TABLES_MAX = 6 };
 
 /* Room for a token, and what goes with it. */
 enum { STRANGER_MAX_BYTES = 4 * TOKEN_MAX_BYTES };
@@ -58,6 +57,7 @@ struct program {
     struct call_supervisor *call_supervisor;
     struct pruning *pruning;
     struct login_watch *login_watch;
+    const struct http_mount *mounts[MOUNT_TABLES_MAX];
     struct http_site site;
     struct server *server;
     struct worker *workers;
@@ -97,27 +97,63 @@ static const struct http_mount SOCKET_MOUNTS[] = {
     {"/api/events", handle_events, NULL},
     {0},
 };
-static const struct http_mount *const MOUNTS[] = {SOCKET_MOUNTS, health_mounts, pages_docs_mounts, NULL};
-static const struct http_mount *const MOUNTS_AND_DEMO[] = {SOCKET_MOUNTS, health_mounts, pages_docs_mounts,
-                                                           pages_demo_mounts, NULL};
+
+/* What everybody may ask for. */
+static void choose_mounts(const struct config *config, const struct http_mount *ret_mounts[MOUNT_TABLES_MAX])
+{
+    int count = 0;
+    ret_mounts[count++] = SOCKET_MOUNTS;
+    ret_mounts[count++] = health_mounts;
+    ret_mounts[count++] = pages_docs_mounts;
+    if (config->metrics_addr.host[0] == '\0') {
+        ret_mounts[count++] = metrics_mounts;
+    }
+    if (config->web_demo) {
+        ret_mounts[count++] = pages_demo_mounts;
+    }
+    ret_mounts[count] = NULL;
+}
+
+/* What is at METRICS_ADDR. */
+static const struct http_mount *const OPERATOR_MOUNTS[] = {metrics_mounts, health_mounts, NULL};
+static const struct operation *const NO_ROUTES[] = {NULL};
+static char *NO_ORIGINS[] = {NULL};
+static const struct http_site OPERATOR_SITE = {
+    .routes = NO_ROUTES, .mounts = OPERATOR_MOUNTS, .allowed_origins = NO_ORIGINS};
 
 /* --- what all share --- */
+
+/* False, logged, when they are no good. */
+static bool create_seal_keys(struct program *program)
+{
+    const char *keys = program->config.totp_keys;
+    program->seal_keys = keys != NULL ? seal_keys_create(slice_of(keys)) : NULL;
+    if (keys != NULL && program->seal_keys == NULL) {
+        log_write(LOG_ERROR, "TOTP_KEYS cannot be used: each number of 1 to 255 may come once");
+        return false;
+    }
+    return true;
+}
+
+/* Without memory there are no workers, which is what is taken down then. */
+static bool create_lists(struct program *program)
+{
+    size_t count = (size_t)program->config.workers;
+    program->workers = calloc(count, sizeof *program->workers);
+    program->server_workers = calloc(count, sizeof *program->server_workers);
+    program->hubs = calloc(count, sizeof(struct hub *));
+    program->databases = calloc(count + 2, sizeof(struct db *));
+    bool good = program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
+                program->databases != NULL;
+    program->count = good ? (int)count : 0;
+    return good;
+}
 
 static bool create_shared(struct program *program)
 {
     const struct config *config = &program->config;
-    program->count = config->workers;
-    program->workers = calloc((size_t)program->count, sizeof *program->workers);
-    program->server_workers = calloc((size_t)program->count, sizeof *program->server_workers);
-    program->hubs = calloc((size_t)program->count, sizeof(struct hub *));
-    program->databases = calloc((size_t)program->count + 2, sizeof(struct db *));
     program->token_key = token_key_create(slice_of(config->jwt_secret));
     program->revocations = revocations_create();
-    program->seal_keys = config->totp_keys != NULL ? seal_keys_create(slice_of(config->totp_keys)) : NULL;
-    if (config->totp_keys != NULL && program->seal_keys == NULL) {
-        log_write(LOG_ERROR, "TOTP_KEYS cannot be used: each number of 1 to 255 may come once");
-        return false;
-    }
     program->passwords = password_pool_create(&(struct password_options){
         .memory_kib = (uint32_t)config->argon2_memory_kib,
         .iterations = (uint32_t)config->argon2_iterations,
@@ -128,17 +164,16 @@ static bool create_shared(struct program *program)
     program->rates = config->rate_limit_disabled ? NULL : rate_buckets_create(config->rate_limits);
     program->presence = presence_create((uint32_t)config->presence_grace_ms);
     program->socket_group = sio_group_create(program->count);
+    choose_mounts(config, program->mounts);
     program->site = (struct http_site){.routes = API_ROUTES,
-                                       .mounts = config->web_demo ? MOUNTS_AND_DEMO : MOUNTS,
+                                       .mounts = program->mounts,
                                        .allowed_origins = config->allowed_origins,
                                        .trust_proxy = config->trust_proxy,
                                        .has_proxy_headers = config->proxy_protocol,
                                        .max_body_bytes = (size_t)config->max_body_bytes};
-    return program->workers != NULL && program->server_workers != NULL && program->hubs != NULL &&
-           program->databases != NULL && program->token_key != NULL && program->revocations != NULL &&
-           program->passwords != NULL && (program->rates != NULL || config->rate_limit_disabled) &&
-           program->presence != NULL && program->socket_group != NULL &&
-           pages_load(config->share_dir, config->web_demo);
+    return program->token_key != NULL && program->revocations != NULL && program->passwords != NULL &&
+           (program->rates != NULL || config->rate_limit_disabled) && program->presence != NULL &&
+           program->socket_group != NULL && pages_load(config->share_dir, config->web_demo);
 }
 
 static void destroy_shared(struct program *program)
@@ -167,6 +202,7 @@ static struct db *connect_database(const struct program *program, struct loop *l
                                                 .connections = connections,
                                                 .queue_max = config->db_queue_max,
                                                 .statements = STATEMENTS,
+                                                .in_turn = REPOSITORY_STATEMENTS_IN_TURN,
                                                 .schema_version = STONECHAT_SCHEMA_VERSION});
 }
 
@@ -235,18 +271,24 @@ static void destroy_sockets(struct worker *worker)
     event_streams_destroy(worker->streams);
 }
 
-static void on_stop(struct server_worker *server_worker)
+static bool let_go(struct server_worker *server_worker, int max)
 {
     struct worker *worker = server_worker->http.context;
-    sio_server_close_all(worker->sockets);
-    plain_sockets_close_all(worker->plain_sockets);
-    event_streams_close_all(worker->streams);
+    bool is_done = sio_server_let_go(worker->sockets, max);
+    is_done = plain_sockets_let_go(worker->plain_sockets, max) && is_done;
+    return event_streams_let_go(worker->streams, max) && is_done;
 }
 
 static int count_sockets(struct server_worker *server_worker)
 {
     const struct worker *worker = server_worker->http.context;
     return sio_server_session_count(worker->sockets) + plain_sockets_count(worker->plain_sockets);
+}
+
+static bool leave(struct server_worker *server_worker)
+{
+    const struct worker *worker = server_worker->http.context;
+    return node_leave(worker->services.node);
 }
 
 static bool create_worker(struct program *program, int index)
@@ -284,7 +326,6 @@ static bool create_worker(struct program *program, int index)
     }
     struct redis_options redis;
     services->cache = redis_options_of(&program->config, &redis) ? cache_create(services->loop, &redis) : NULL;
-    services->announcer = announcer_create(services);
     worker->presence = presence_watch(program->presence, services->loop, services->hub, node_on_presence, services);
     *server_worker = (struct server_worker){
         .loop = services->loop,
@@ -293,10 +334,10 @@ static bool create_worker(struct program *program, int index)
                  .tokens = token_cache_create(program->token_key, program->revocations, TOKEN_CACHE_SLOTS),
                  .limiter = {program->rates, limits_share, services},
                  .context = services},
-        .on_stop = on_stop,
-        .count_open = count_sockets};
-    return services->announcer != NULL && worker->presence != NULL && server_worker->http.tokens != NULL &&
-           create_sockets(program, index);
+        .let_go = let_go,
+        .count_open = count_sockets,
+        .leave = index == 0 ? leave : NULL};
+    return worker->presence != NULL && server_worker->http.tokens != NULL && create_sockets(program, index);
 }
 
 static bool create_workers(struct program *program)
@@ -326,33 +367,51 @@ static bool start_node(struct program *program)
     return program->node != NULL;
 }
 
+/* What came for a loop when it had ended, as a hash or the outcome of what the first loop's database did, is taken
+ * while all is there that it may ask for. It may go on to another loop. */
+static void settle(struct program *program)
+{
+    for (bool has_run = true; has_run;) {
+        has_run = false;
+        for (int i = 0; i < program->count; i++) {
+            struct loop *loop = program->workers[i].services.loop;
+            has_run = (loop != NULL && loop_settle(loop)) || has_run;
+        }
+    }
+}
+
 /* The loops have ended: first whoever waits is told, then what they stood on goes. */
 static void destroy_workers(struct program *program)
 {
     node_stop(program->node);
-    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+    for (int i = 0; i < program->count; i++) {
         cache_destroy(program->workers[i].services.cache);
         program->workers[i].services.cache = NULL;
     }
+    password_pool_stop(program->passwords);
+    settle(program);
     password_pool_destroy(program->passwords);
+    for (int i = 0; i < program->count; i++) {
+        hub_stop(program->workers[i].services.hub);
+    }
     db_destroy(program->append);
-    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+    for (int i = 0; i < program->count; i++) {
         db_destroy(program->workers[i].services.db);
     }
-    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+    for (int i = 0; i < program->count; i++) {
         destroy_sockets(&program->workers[i]);
     }
+    settle(program);
     server_destroy(program->server);
     calls_supervisor_destroy(program->call_supervisor);
     pruning_destroy(program->pruning);
-    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+    for (int i = 0; i < program->count; i++) {
         loop_destroy(program->workers[i].services.loop);
     }
     node_destroy(program->node);
     login_watch_destroy(program->login_watch);
-    for (int i = 0; i < program->count && program->workers != NULL; i++) {
+    for (int i = 0; i < program->count; i++) {
         presence_unwatch(program->workers[i].presence);
-        announcer_destroy(program->workers[i].services.announcer);
         hub_destroy(program->workers[i].services.hub);
         token_cache_destroy(program->server_workers[i].http.tokens);
     }
@@ -389,14 +448,24 @@ static size_t max_body_bytes(const struct config *config)
     return (size_t)(config->max_payload_bytes > max ? config->max_payload_bytes : max);
 }
 
-/* Some descriptors are left for files, databases and other nodes. */
+/* Some descriptors are left for files, databases and other nodes. More connections than there are descriptors for are
+ * turned away like any others that are too many, rather than failing in the middle of something. */
 static int max_connections(const struct config *config)
 {
     struct rlimit limit;
-    if (config->max_connections > 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) {
         return config->max_connections;
     }
-    return (int)(limit.rlim_cur / 10 * 9);
+    int possible = (int)(limit.rlim_cur / 10 * 9);
+    if (config->max_connections <= 0 || config->max_connections <= possible) {
+        return config->max_connections > 0 ? config->max_connections : possible;
+    }
+    log_write(LOG_WARN,
+              "there are too few descriptors for MAX_CONNECTIONS: lower it, or raise them (ulimit -n, LimitNOFILE=)",
+              LOG_INT("maxConnections", config->max_connections), LOG_INT("possible", possible),
+              LOG_INT("descriptors", (int64_t)limit.rlim_cur),
+              LOG_INT("descriptorsNeeded", ((int64_t)config->max_connections + 8) / 9 * 10));
+    return possible;
 }
 
 /* glibc gives freed memory back to the system at every opportunity, and takes it again with the next group of rows: a
@@ -429,24 +498,33 @@ static bool run(struct program *program)
     if (db_check_schema(config->database_url, STONECHAT_SCHEMA_VERSION) == STATUS_CONFLICT) {
         return false; /* a database that is away may still come: until then requests get 503 */
     }
-    if (!create_shared(program) || !create_workers(program)) {
+    if (!create_seal_keys(program)) {
+        return false;
+    }
+    if (!create_lists(program) || !create_shared(program) || !create_workers(program)) {
         log_write(LOG_ERROR, "cannot start: out of memory or threads");
         return false;
     }
-    program->server = server_create(&(struct server_options){.host = config->host,
-                                                             .port = config->port,
-                                                             .tls_cert = config->tls_cert,
-                                                             .tls_key = config->tls_key,
-                                                             .max_body_bytes = max_body_bytes(config),
-                                                             .max_held_bytes = (size_t)config->max_held_bytes,
-                                                             .request_timeout_s = config->request_timeout_seconds,
-                                                             .trust_proxy = config->trust_proxy,
-                                                             .has_proxy_headers = config->proxy_protocol,
-                                                             .max_connections = max_connections(config),
-                                                             .max_connections_per_ip = config->max_connections_per_ip,
-                                                             .drain_s = config->drain_seconds,
-                                                             .on_reload = on_reload},
-                                    program->server_workers, program->count);
+    bool has_operators = config->metrics_addr.host[0] != '\0';
+    program->server =
+        server_create(&(struct server_options){.host = config->host,
+                                               .port = config->port,
+                                               .operator_host = has_operators ? config->metrics_addr.host : NULL,
+                                               .operator_port = config->metrics_addr.port,
+                                               .operator_site = &OPERATOR_SITE,
+                                               .tls_cert = config->tls_cert,
+                                               .tls_key = config->tls_key,
+                                               .max_body_bytes = max_body_bytes(config),
+                                               .max_held_bytes = (size_t)config->max_held_bytes,
+                                               .request_timeout_s = config->request_timeout_seconds,
+                                               .trust_proxy = config->trust_proxy,
+                                               .has_proxy_headers = config->proxy_protocol,
+                                               .max_connections = max_connections(config),
+                                               .max_connections_per_ip = config->max_connections_per_ip,
+                                               .drain_delay_s = config->drain_delay_seconds,
+                                               .drain_s = config->drain_seconds,
+                                               .on_reload = on_reload},
+                      program->server_workers, program->count);
     if (program->server == NULL || !start_node(program) || !server_drop_privileges(config->run_as)) {
         return false;
     }
@@ -462,6 +540,7 @@ int main(int argc, char **argv)
 {
     struct program program = {0};
     int exit_status;
+    log_open();
     if (!config_start(argc, argv, &program.config, &exit_status)) {
         return exit_status;
     }

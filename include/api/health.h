@@ -4,7 +4,10 @@
 
 #include "http/site.h"
 
-/* /health, /health/live, /health/ready and /metrics; ends with a row whose path is NULL. */
+/* /health, /health/live and /health/ready; ends with a row whose path is NULL. */
 extern const struct http_mount health_mounts[];
+
+/* /metrics, the same way. */
+extern const struct http_mount metrics_mounts[];
 
 #endif

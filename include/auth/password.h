@@ -23,8 +23,11 @@ struct password_options {
 /* Starts the threads. NULL without memory or threads. */
 struct password_pool *password_pool_create(const struct password_options *options);
 
-/* Waits for the jobs that run; those that wait are completed with STATUS_UNAVAILABLE. All completions are posted when
- * it returns, so that the loops must outlive the pool. No thread may use the pool any more. */
+/* Waits for the jobs that run; those that wait are completed with STATUS_UNAVAILABLE, and new ones refused. All
+ * completions are posted when it returns. NULL is fine. */
+void password_pool_stop(struct password_pool *pool);
+
+/* Stops it if it is not. The loops must outlive it, and no thread may use it any more. */
 void password_pool_destroy(struct password_pool *pool);
 
 /* Called once on the loop's thread. With STATUS_OK, `encoded` is the hash as text ("$argon2id$…"), which lives until

@@ -46,6 +46,9 @@ enum status token_sign(const struct token_key *key, const struct token_claims *c
  * the login was revoked is not known here. Any thread. */
 bool token_verify(const struct token_key *key, struct slice token, int64_t now_s, struct token_claims *ret_claims);
 
+/* The token of a header `Authorization: Bearer …`, or empty. */
+struct slice token_of_authorization(struct slice header);
+
 /* Remembers tokens that were verified, so that the next request with the same one is cheap. Of constant size; belongs
  * to one thread. */
 struct token_cache;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
+#include "util/log.h"
 #include "util/slice.h"
 #include "util/status.h"
 #include "util/uuid.h"
@@ -70,6 +71,7 @@ struct db_call {
     struct loop *caller;
     struct loop_task task;
     struct db_rows rows;
+    struct log_context context; /* of whoever asked */
     enum status status;
     int attempts;
     int64_t submitted_us;
@@ -84,11 +86,15 @@ struct db_options {
     int queue_max; /* calls that may wait; further ones get STATUS_UNAVAILABLE */
     /* Prepared on every connection: tables that end with NULL; the list of them ends with NULL. */
     const struct db_statement *const *const *statements;
+    /* The calls of these go in the order in which they came, on one connection; others in the order of the tables. Ends
+     * with NULL; NULL is none. */
+    const struct db_statement *const *in_turn;
     int64_t schema_version; /* a connection to another schema is refused */
 };
 
-/* Looks, blocking, at the schema that the database has: STATUS_OK, CONFLICT when it is older (logged, with what to
- * type), or UNAVAILABLE when that cannot be told now. Before any thread runs. */
+/* Looks, blocking, at the schema that the database has: STATUS_OK, CONFLICT when it is older or another program's, or
+ * the address is none (logged, with what to do), or UNAVAILABLE when that cannot be told now. Before any thread runs.
+ */
 enum status db_check_schema(const char *url, int64_t schema_version);
 
 struct db *db_create(struct loop *loop, const struct db_options *options);
@@ -105,5 +111,8 @@ void db_watch_doubt(struct db *db, void (*on_doubt)(void *data), void *data);
 
 /* True while at least one connection is usable. Any thread. */
 bool db_is_available(const struct db *db);
+
+/* Was the schema too old when a connection last looked? Any thread. */
+bool db_is_outdated(const struct db *db);
 
 #endif

@@ -15,6 +15,8 @@ enum { LISTENER_PAYLOAD_MAX_BYTES = 7999 };
 struct listener_callbacks {
     /* It listens, for the first time or again: what was notified before may have been missed. */
     void (*on_listening)(void *data);
+    /* It listens no longer, and tries to come back. */
+    void (*on_lost)(void *data);
     /* Also what this very listener has sent. Anybody with psql can send anything: `payload` is not to be trusted. */
     void (*on_notification)(void *data, struct slice payload);
     /* listener_notify may be called (again). */

@@ -49,7 +49,7 @@ void http_request_set_header(struct http_request *request, const char *name, str
  * with 204, others with 405, both with Allow. */
 bool http_request_allow(struct http_request *request, const char *methods);
 
-/* The reply: at most once. The body is copied, unless the client left. HEAD gets no body. */
+/* The reply: at most once. The body is copied, unless the client left. HEAD gets no body. A 503 gets Retry-After. */
 void http_request_reply(struct http_request *request, int http_status, const char *content_type, struct slice body);
 
 /* The same with a body in parts. */
@@ -90,6 +90,11 @@ bool http_request_is_sending(const struct http_request *request);
  * behind `vectors` must stay until on_sent or on_end; the array itself may go at once. A piece that is on its way for
  * longer than a reply may take ends the connection. Calls nothing back. */
 void http_request_send(struct http_request *request, const struct iovec *vectors, int count);
+
+/* How many bytes its user keeps for this reply alone until they have left, in place of what was said before. They count
+ * as what the connection holds while something is on its way; what other replies share is nobody's. Calls nothing back.
+ */
+void http_request_hold(struct http_request *request, size_t bytes);
 
 /* Ends the reply, behind what is on its way. on_end follows, maybe inside. */
 void http_request_end(struct http_request *request);

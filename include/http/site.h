@@ -34,7 +34,8 @@ struct http_worker {
     struct loop *loop;
     struct token_cache *tokens; /* NULL where no route needs a token */
     struct rate_limiter limiter;
-    void *context; /* exchange->context */
+    void *context;    /* exchange->context */
+    bool is_draining; /* set by server: it is about to stop, and nobody should send anything more */
     /* private */
     struct forward *forwards; /* requests that other servers answer */
     bool is_stopping;

@@ -19,6 +19,9 @@ void loop_destroy(struct loop *loop);
 void loop_run(struct loop *loop);
 /* Ends loop_run after this turn. Any thread. */
 void loop_stop(struct loop *loop);
+/* When loop_run has returned for good: runs the tasks that were posted since, and what was put off, but no timers. True
+ * when there was something: it may have posted to other loops. On any one thread. */
+bool loop_settle(struct loop *loop);
 
 /* True on the thread that runs the loop (and before any thread runs it). */
 bool loop_is_current(const struct loop *loop);

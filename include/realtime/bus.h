@@ -14,11 +14,12 @@
 
 /* What is told of users and nodes. */
 enum bus_news {
-    BUS_NEWS_HELLO,  /* a node is here, and what it had to tell may have been lost (no user) */
-    BUS_NEWS_GONE,   /* a node is dead (no user) */
-    BUS_NEWS_ENTERS, /* a user has come to a node */
-    BUS_NEWS_LEAVES, /* a user has left a node */
-    BUS_NEWS_REVOKED /* logins of a user have been revoked on a node */
+    BUS_NEWS_HELLO,         /* a node is here, and what it had to tell may have been lost (no user) */
+    BUS_NEWS_GONE,          /* a node is dead (no user) */
+    BUS_NEWS_ENTERS,        /* a user has come to a node */
+    BUS_NEWS_LEAVES,        /* a user has left a node, which has told his contacts if he was nowhere else */
+    BUS_NEWS_LEAVES_UNTOLD, /* the same, but another node seemed to hold him, so that nobody was told */
+    BUS_NEWS_REVOKED        /* logins of a user have been revoked on a node */
 };
 
 /* What other nodes say. All of it is checked for form; what it claims may be false. */
@@ -29,7 +30,7 @@ struct bus_callbacks {
     /* It is connected, for the first time or again, and hears of every user that is followed: anything may have been
      * missed. */
     void (*on_connected)(void *data);
-    /* Redis alone: nothing is heard any more. */
+    /* Nothing is heard any more, until on_connected. */
     void (*on_lost)(void *data);
     /* Redis alone. Calls `visit` for each user that this node holds, or for each other node that it knows. `visit` must
      * not call presence. */

@@ -15,13 +15,14 @@ struct event_log_position {
 void event_log_find_position(struct db_call *call, struct uuid user_id);
 struct event_log_position event_log_decode_position(const struct db_rows *rows);
 
-/* At most `max` events behind `after`, in order. */
+/* At most `max` events behind `after`, in order, and none behind those whose payloads have `max_bytes` together; the
+ * first is there however long it is. */
 struct event_log_entry {
     int64_t seq;
     struct slice type, payload; /* JSON */
     struct uuid origin;         /* nil for none */
 };
-void event_log_read(struct db_call *call, struct uuid user_id, int64_t after, int64_t max);
+void event_log_read(struct db_call *call, struct uuid user_id, int64_t after, int64_t max, int64_t max_bytes);
 struct event_log_entry event_log_decode(const struct db_rows *rows, int row);
 
 /* Takes out at most `max` events that are older. One row: how many. */

@@ -25,8 +25,8 @@ struct event_streams *event_streams_create(const struct event_streams_options *o
 /* A request for the path. */
 void event_streams_handle(struct event_streams *streams, struct http_request *request);
 
-/* Ends all streams, and opens no more. */
-void event_streams_close_all(struct event_streams *streams);
+/* Opens no more streams, and ends at most `max`. True when there are no more of them. */
+bool event_streams_let_go(struct event_streams *streams, int max);
 
 /* When the loop runs no more, before the HTTP server, the hub and the loop are destroyed. NULL is fine. */
 void event_streams_destroy(struct event_streams *streams);

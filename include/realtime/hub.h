@@ -28,6 +28,10 @@ struct hub_options {
 };
 
 struct hub *hub_create(const struct hub_options *options);
+/* Sessions read no more: those that wait for room in the database's queue are told that it is away. When the loop has
+ * ended, and before its database is destroyed. NULL is fine. */
+void hub_stop(struct hub *hub);
+/* All sessions have left. NULL is fine. */
 void hub_destroy(struct hub *hub);
 void hub_watch_users(struct hub *hub, hub_on_user on_user, void *data);
 

@@ -34,8 +34,8 @@ struct plain_sockets *plain_sockets_create(const struct plain_sockets_options *o
 /* A request for the path. Pages may come from the server's own host, and from the origins that `site` allows. */
 void plain_sockets_handle(struct plain_sockets *sockets, const struct http_site *site, struct http_request *request);
 
-/* Closes all with 1001, and opens no more. */
-void plain_sockets_close_all(struct plain_sockets *sockets);
+/* Opens no more, and closes at most `max` with 1001. True when there are no more of them. */
+bool plain_sockets_let_go(struct plain_sockets *sockets, int max);
 
 /* How many connections there are, those included that still say goodbye. */
 int plain_sockets_count(const struct plain_sockets *sockets);

@@ -42,18 +42,29 @@ bool presence_is_elsewhere(struct presence *presence, struct uuid user_id);
 
 /* --- what other nodes hold: on the first worker's thread --- */
 
-/* A node holds a user (any more). True when that changes whether he is online. */
-bool presence_set_remote(struct presence *presence, struct uuid node_id, struct uuid user_id, bool is_there);
-/* A comparison begins: what is said from here on is of a new epoch. Its end: whom nothing was said of since is there no
- * more. */
-void presence_start_epoch(struct presence *presence);
-void presence_sweep(struct presence *presence);
-/* Is the node known, as one that holds somebody or that presence_add_node named? */
+/* What news of another node change. */
+struct presence_change {
+    bool has_changed;     /* whether the user is online */
+    bool has_left_untold; /* he is offline, and had left this node while others held him */
+};
+
+/* A node holds a user (any more); it is known from now on. `now_ms` of any clock that does not go back. */
+struct presence_change presence_set_remote(struct presence *presence, struct uuid node_id, struct uuid user_id,
+                                           bool is_there, uint64_t now_ms);
+/* The node is there. False without memory. */
+bool presence_add_node(struct presence *presence, struct uuid node_id, uint64_t now_ms);
 bool presence_knows_node(const struct presence *presence, struct uuid node_id);
-/* False without memory. */
-bool presence_add_node(struct presence *presence, struct uuid node_id);
-/* The node holds nobody any more. */
-void presence_forget_node(struct presence *presence, struct uuid node_id);
+
+struct presence_losses {
+    void (*on_silent)(void *data, struct uuid node_id); /* nothing was heard of the node; it may forget it */
+    void (*on_untold)(void *data, struct uuid user_id); /* has_left_untold, of a user */
+};
+
+/* Users of whom nothing was said since are not where they were said to be. */
+void presence_sweep(struct presence *presence, uint64_t since_ms, const struct presence_losses *losses, void *data);
+/* The node holds nobody any more. Calls `on_untold`, which may be NULL, as presence_sweep does. */
+void presence_forget_node(struct presence *presence, struct uuid node_id,
+                          void (*on_untold)(void *data, struct uuid user_id), void *data);
 /* Calls `visit` for each known node; `visit` may forget the one that it is called for. */
 void presence_for_each_node(struct presence *presence, void (*visit)(void *data, struct uuid node_id), void *data);
 

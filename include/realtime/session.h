@@ -107,6 +107,9 @@ void session_on_hint(struct session *session, int64_t seq);
 void session_look(struct session *session);
 /* After hub_retry_later: reads what it could not read. */
 void session_retry(struct session *session);
+/* When the hub has stopped: if it waits for room in the database's queue, on_open follows, with UNAVAILABLE. True if it
+ * did. */
+bool session_give_up(struct session *session);
 void session_on_ephemeral(struct session *session, struct rendering *rendering);
 /* Its time is over, or its login. It does not leave inside. */
 void session_end(struct session *session);

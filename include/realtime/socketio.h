@@ -46,7 +46,7 @@ struct sio_namespace {
     /* A client asks to join. Answer now or later, once, with sio_accept, sio_refuse or sio_turn_away. */
     void (*on_connect)(struct sio_socket *socket, const struct sio_handshake *handshake);
     void (*on_event)(struct sio_socket *socket, const struct sio_event *event);
-    /* After an accept, exactly once, and never inside a call of yours but sio_server_close_all and sio_server_destroy;
+    /* After an accept, exactly once, and never inside a call of yours but sio_server_let_go and sio_server_destroy;
      * the socket is freed at the end of the loop turn. `reason` is Socket.IO's: "transport close", "transport error",
      * SIO_PING_TIMEOUT, "parse error", "client namespace disconnect", "server namespace disconnect", "forced server
      * close", "server shutting down"; or SIO_SLOW_READER. */
@@ -90,8 +90,9 @@ void sio_group_set_node(struct sio_group *group, int node);
 /* `options` is copied; what it points at must stay. On the loop's thread, or before it runs. */
 struct sio_server *sio_server_create(struct sio_group *group, int worker, struct loop *loop,
                                      const struct sio_options *options);
-/* Closes every session ("server shutting down"), WebSockets with 1001, and opens no more. */
-void sio_server_close_all(struct sio_server *server);
+/* Opens no more sessions, and closes at most `max` ("server shutting down"), WebSockets with 1001. True when there are
+ * no more of them. */
+bool sio_server_let_go(struct sio_server *server, int max);
 /* The same, without waiting for anybody. When no loop of the group runs any more, and before the loops and the HTTP
  * server are destroyed; every on_connect has been answered. NULL is fine. */
 void sio_server_destroy(struct sio_server *server);

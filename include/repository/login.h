@@ -47,8 +47,10 @@ void login_list_revoked(struct db_call *call, int64_t since_us);
 struct login_ended login_decode_revoked(const struct db_rows *rows, int row);
 int64_t login_decode_now_us(const struct db_rows *rows);
 
-/* Takes out at most `max` that nobody can use any more. One row: how many. */
+/* Take out at most `max`: logins that nobody can use any more; names whose failed logins count no more. One row: how
+ * many. */
 void login_prune(struct db_call *call, int64_t max);
+void login_prune_failures(struct db_call *call, int64_t lockout_minutes, int64_t max);
 int64_t login_decode_pruned(const struct db_rows *rows);
 
 #endif

@@ -5,7 +5,11 @@
 
 #include "db/db.h"
 
-/* A table for db_options.statements. Calls that wait are sent in this order of statements. */
+/* A table for db_options.statements. Calls that wait are sent in this order of statements, but for those
+ * in turn. */
 extern const struct db_statement *const REPOSITORY_STATEMENTS[];
+
+/* For db_options.in_turn. */
+extern const struct db_statement *const REPOSITORY_STATEMENTS_IN_TURN[];
 
 #endif

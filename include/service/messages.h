@@ -5,16 +5,11 @@
 #include "repository/message.h"
 #include "service/services.h"
 
-/* To a user or to a chat (the other of the two is nil). */
-struct message_recipient {
-    struct uuid user_id, chat_id;
-};
-
-/* Writes a message: a Message with STATUS_CREATED, or the first one with STATUS_OK when `client_id` (data NULL for
- * none) was used before. Sent to all of the recipient's sessions and to the sender's others. STATUS_FORBIDDEN: not a
- * contact. */
-void messages_send(struct services *services, const struct actor *actor, const struct message_recipient *recipient,
-                   struct slice content, struct slice client_id, on_outcome *on_done, void *data);
+/* Writes a message, which is the actor's whatever `draft` says, and gets an id here: a Message with STATUS_CREATED, or
+ * the first one with STATUS_OK when `client_id` (data NULL for none) was used before. Sent to all of the recipient's
+ * sessions and to the sender's others. STATUS_FORBIDDEN: not a contact. */
+void messages_send(struct services *services, const struct actor *actor, const struct message_draft *draft,
+                   on_outcome *on_done, void *data);
 
 /* Marks a message read, and those before it in its chat; the sender and the reader's other sessions get `event`
  * ("message-seen" or "message_read"). STATUS_NOT_FOUND, or FORBIDDEN: an own message, or somebody else's chat. */

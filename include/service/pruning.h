@@ -1,5 +1,6 @@
 /* Takes out what is of no use any more, a few rows at a time, in the background: events that are older than
- * EVENT_RETENTION_DAYS, logins whose tokens have expired, and what AUDIT_RETENTION_DAYS ends in the audit log. */
+ * EVENT_RETENTION_DAYS, logins whose tokens have expired, names whose failed logins count no more, and what
+ * AUDIT_RETENTION_DAYS ends in the audit log. */
 #ifndef STONECHAT_SERVICE_PRUNING_H
 #define STONECHAT_SERVICE_PRUNING_H
 

@@ -10,7 +10,6 @@
 #include "realtime/presence.h"
 #include "util/config.h"
 
-struct announcer;
 struct cache;
 struct db;
 struct login_watch;
@@ -29,7 +28,6 @@ struct services {
     struct cache *cache;             /* this worker's; NULL without Redis */
     struct presence *presence;
     struct node *node; /* of the process */
-    struct announcer *announcer;
     struct password_pool *passwords;
     struct rate_buckets *rates;        /* of the process; NULL: nothing is limited */
     const struct seal_keys *seal_keys; /* NULL: no two factors */
@@ -39,9 +37,15 @@ struct services {
     const struct config *config;
 };
 
-/* Can all workers do their work: is the database there, the node written down in it, and known which tokens are good?
- * Any thread, once all workers are made. */
-bool services_are_ready(const struct services *services);
+/* What the workers need for their work. */
+struct readiness {
+    bool has_database; /* each worker is connected */
+    bool has_schema;   /* as new as is needed, when it was last seen */
+    bool has_bus;      /* the other nodes are heard, and know where this one is */
+    bool has_logins;   /* it is known which tokens are good no longer */
+};
+/* Any thread, once all workers are made. */
+struct readiness services_readiness(const struct services *services);
 
 /* Who asks. */
 struct actor {

@@ -1,6 +1,6 @@
 /* The settings of the program, from one table (src/util/config.c) that also makes --help, .env.example and the check at
- * the start. A value comes from the environment, else from the file .env, else it is the default. Made once by main,
- * before any thread; read-only afterwards. */
+ * the start. A value comes from the environment, else from the file .env, else it is the default; what is secret may
+ * lie in a file of its own that NAME_FILE names. Made once by main, before any thread; read-only afterwards. */
 #ifndef STONECHAT_UTIL_CONFIG_H
 #define STONECHAT_UTIL_CONFIG_H
 
@@ -18,6 +18,12 @@ enum { CONFIG_EXIT_STATUS = 78 };
 
 enum { CONFIG_URL_MAX_LENGTH = 255 };
 
+/* Where to listen; `host`, a numeric address, is empty when it was not set. */
+struct listen_address {
+    char host[IP_ADDRESS_TEXT_SIZE];
+    int port;
+};
+
 enum stonechat_env { ENV_PRODUCTION, ENV_DEVELOPMENT, ENV_TEST };
 
 /* A field is named as its setting, in lower case. Strings belong to the struct; one that was not set is NULL. */
@@ -26,7 +32,8 @@ struct config {
     const char *host;
     int port;                  /* 0: the system chooses one */
     const char *advertise_url; /* at most CONFIG_URL_MAX_LENGTH */
-    int workers;               /* config_load puts the number of cores in place of 0 */
+    struct listen_address metrics_addr;
+    int workers; /* config_load puts the number of cores in place of 0 */
     enum stonechat_env stonechat_env;
     char **allowed_origins; /* NULL-terminated */
     struct ip_networks trust_proxy;
@@ -74,6 +81,7 @@ struct config {
     int max_connections;        /* 0: nine tenths of the descriptors */
     int max_connections_per_ip; /* 0: no limit */
     int request_timeout_seconds;
+    int drain_delay_seconds;
     int drain_seconds;
 
     /* sockets and delivery */

@@ -16,7 +16,8 @@ enum field_type {
     FIELD_UUID,    /* a string that is a UUID */
     FIELD_INTEGER, /* a whole number of min..max (a JSON number, or digits in a query) */
     FIELD_CHOICE,  /* one of `choices` */
-    FIELD_JSON,    /* any JSON value but null, kept as the text that came; its nesting is bounded */
+    FIELD_JSON,    /* any JSON value but null, kept as the text that came, of `max` bytes (0: as long as the input); its
+                      nesting is bounded */
     FIELD_USERNAME /* min..max characters, lower-cased, then of [a-z0-9_.@+-] */
 };
 

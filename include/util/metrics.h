@@ -4,10 +4,13 @@
 #define STONECHAT_UTIL_METRICS_H
 
 #include <stdint.h>
-#include <time.h>
 
 #include "util/buffer.h"
 #include "util/rate_limits.h"
+
+/* The version that runs: a gauge that is always 1. */
+#define METRIC_BUILD_INFO "stonechat_build_info"
+#define METRIC_BUILD_INFO_HELP "The version that runs"
 
 /* X(name, metric, labels, type, help): rows of one metric stand together, and have the same help. */
 #define METRIC_MAP(X)                                                                                                  \
@@ -24,9 +27,15 @@
       "Devices that were disconnected because they did not read")                                                      \
     X(EPHEMERAL_DROPPED, "stonechat_ephemeral_events_dropped_total", "", "counter",                                    \
       "Typing, presence and the like that were not sent to a device since it read slowly")                             \
+    X(NODES_LOST, "stonechat_nodes_lost_total", "", "counter",                                                         \
+      "Other nodes that have ended without being stopped, where this one has noticed it first")                        \
     X(DB_CONNECTIONS, "stonechat_db_connections", "", "gauge", "Connections to the database that work")                \
+    X(DB_EXECUTING, "stonechat_db_executing", "", "gauge", "Groups of statements that are at the database")            \
     X(DB_WAITING, "stonechat_db_waiting", "", "gauge", "Calls of statements that wait for a connection")               \
     X(PASSWORDS_WAITING, "stonechat_passwords_waiting", "", "gauge", "Passwords that wait to be hashed")               \
+    X(LOG_LINES_LOST, "stonechat_log_lines_lost_total", "", "counter", "Lines of the log that could not be written")   \
+    X(TLS_EXPIRY, "stonechat_tls_certificate_expiry_timestamp_seconds", "", "gauge",                                   \
+      "When the first certificate of TLS_CERT expires, in seconds since 1970")                                         \
     RATE_RULE_MAP(METRIC_OF_RATE_RULE)
 
 /* A row for each rule, with the X of whoever uses the table. */
@@ -43,6 +52,9 @@ enum metric {
 
 /* Adds to a metric; `amount` is negative only for gauges. Any thread. */
 void metrics_add(enum metric metric, int64_t amount);
+
+/* Of a gauge. Any thread. */
+void metrics_set(enum metric metric, int64_t value);
 
 /* The metric that counts what the rule has refused. */
 static inline enum metric metric_of_rate_rule(enum rate_rule rule)
@@ -67,21 +79,25 @@ enum histogram {
 /* Any thread. */
 void metrics_observe(enum histogram histogram, int64_t value);
 
-/* What clients ask for: by HTTP, or by an event of a socket. */
-enum metrics_kind { METRICS_REQUEST, METRICS_EVENT };
+/* What clients ask for: by HTTP, or by an event of a socket. X(kind, labels beside the status, counter, its help,
+ * histogram of durations, its help) */
+#define ANSWER_MAP(X)                                                                                                  \
+    X(METRICS_REQUEST, "`method`, `route`", "stonechat_http_requests_total", "HTTP requests that were answered",       \
+      "stonechat_http_request_duration_seconds", "From a request's head to the end of its reply")                      \
+    X(METRICS_EVENT, "`event`", "stonechat_socket_events_total",                                                       \
+      "Socket events that clients sent, by what came of them", "stonechat_socket_event_duration_seconds",              \
+      "From a socket event to its outcome")
+
+enum metrics_kind {
+#define X(kind, labels, total, total_help, duration, duration_help) kind,
+    ANSWER_MAP(X)
+#undef X
+};
 
 /* Counts an answer with the status of HTTP that it has, or would have. `method` and `name` must stay for ever: the same
  * pointers are the same series. Any thread. */
 void metrics_count_answer(enum metrics_kind kind, const char *method, const char *name, int http_status,
                           int64_t duration_us);
-
-/* For durations: microseconds since some moment. Any thread. */
-static inline int64_t metrics_now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* Appends all of them as text. Any thread. */
 void metrics_write(struct buffer *out);

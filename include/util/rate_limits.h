@@ -103,7 +103,4 @@ struct rate_limiter {
 struct rate_verdict rate_limiter_take(const struct rate_limiter *limiter, enum rate_rule rule,
                                       const struct rate_key *key);
 
-/* µs on the clock that a limiter's buckets go by. Any thread. */
-int64_t rate_now_us(void);
-
 #endif

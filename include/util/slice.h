@@ -23,4 +23,10 @@ static inline bool slice_equals(struct slice a, struct slice b)
     return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
+/* Takes what stands before the next `separator` off the front, and the separator too; without one, all. */
+struct slice slice_take_until(struct slice *rest, char separator);
+
+/* Without the blanks and tabs at its ends. */
+struct slice slice_trim(struct slice text);
+
 #endif

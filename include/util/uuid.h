@@ -28,6 +28,11 @@ static inline bool uuid_equals(struct uuid a, struct uuid b)
     return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
 }
 
+static inline bool uuid_is_lower(struct uuid a, struct uuid b)
+{
+    return memcmp(a.bytes, b.bytes, sizeof a.bytes) < 0;
+}
+
 static inline bool uuid_is_nil(struct uuid uuid)
 {
     return uuid_equals(uuid, (struct uuid){{0}});

@@ -21,8 +21,8 @@ const struct field fields_of_auth_register[] = {
     {0},
 };
 
-/* A name that could not be registered is a login that fails, no error of form. `otp` is for accounts with two factors.
- */
+/* A name that could not be registered is an error of form, as at registration: it tells nothing of who is here. `otp`
+ * is for accounts with two factors. */
 const struct field fields_of_auth_login[] = {
     [USERNAME] = {.name = "username",
                   .type = FIELD_USERNAME,

@@ -4,13 +4,16 @@
 #include "api.h"
 #include "util/json.h"
 
+/* Several times what two browsers tell each other. It is kept in the log, for devices that come back to read it. */
+enum { SIGNAL_MAX_BYTES = 64 << 10 };
+
 /* --- call-user --- */
 
 enum { CALLEE, SIGNAL, CALLER };
 
 const struct field fields_of_event_call_user[] = {
     [CALLEE] = {.name = "calleeId", .type = FIELD_UUID, .flags = FIELD_REQUIRED},
-    [SIGNAL] = {.name = "signal", .type = FIELD_JSON},
+    [SIGNAL] = {.name = "signal", .type = FIELD_JSON, .max = SIGNAL_MAX_BYTES},
     [CALLER] = {.name = "callerId", .type = FIELD_UUID},
     {0},
 };
@@ -38,7 +41,7 @@ enum { ANSWER_CALL, ANSWER_CALLEE, ANSWER_SIGNAL };
 const struct field fields_of_event_answer_call[] = {
     [ANSWER_CALL] = {.name = "callId", .type = FIELD_UUID, .flags = FIELD_REQUIRED},
     [ANSWER_CALLEE] = {.name = "calleeId", .type = FIELD_UUID},
-    [ANSWER_SIGNAL] = {.name = "signal", .type = FIELD_JSON},
+    [ANSWER_SIGNAL] = {.name = "signal", .type = FIELD_JSON, .max = SIGNAL_MAX_BYTES},
     {.name = "callerId", .type = FIELD_UUID}, /* the call knows it */
     {0},
 };
@@ -61,8 +64,8 @@ const struct field fields_of_event_ice_candidate[] = {
     [ICE_CALL] = {.name = "callId", .type = FIELD_UUID},
     [ICE_CALLER] = {.name = "callerId", .type = FIELD_UUID, .flags = FIELD_REQUIRED},
     [ICE_CALLEE] = {.name = "calleeId", .type = FIELD_UUID, .flags = FIELD_REQUIRED},
-    [ICE_CANDIDATE] = {.name = "candidate", .type = FIELD_JSON},
-    [ICE_SIGNAL] = {.name = "signal", .type = FIELD_JSON},
+    [ICE_CANDIDATE] = {.name = "candidate", .type = FIELD_JSON, .max = SIGNAL_MAX_BYTES},
+    [ICE_SIGNAL] = {.name = "signal", .type = FIELD_JSON, .max = SIGNAL_MAX_BYTES},
     {0},
 };
 

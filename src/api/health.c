@@ -5,7 +5,6 @@
 #include "service/services.h"
 #include "util/json.h"
 #include "util/metrics.h"
-#include "util/version.h"
 
 enum { HEALTH_MAX_BYTES = 4096, METRICS_MAX_BYTES = 4 << 20 };
 
@@ -47,17 +46,31 @@ static void handle_live(struct http_request *request, struct http_worker *worker
     }
 }
 
-/* Requests can be served. */
+/* Requests can be served: each thing that this takes has a name. */
 static void handle_ready(struct http_request *request, struct http_worker *worker)
 {
-    const struct services *services = worker->context;
     if (!http_request_allow(request, "GET, HEAD")) {
         return;
     }
-    bool is_ready = services_are_ready(services);
-    const char *word = is_ready ? "ok" : "unavailable";
-    struct buffer body = buffer_init(HEALTH_MAX_BYTES);
-    buffer_printf(&body, "{\"status\":\"%s\",\"checks\":{\"database\":\"%s\"}}", word, word);
+    struct readiness found = services_readiness(worker->context);
+    const struct {
+        const char *name, *trouble;
+        bool is_good;
+    } checks[] = {
+        {"database", "unavailable", found.has_database},
+        {"schema", "outdated", found.has_schema},
+        {"bus", "unavailable", found.has_bus},
+        {"logins", "unavailable", found.has_logins},
+    };
+    bool is_ready = !worker->is_draining;
+    struct buffer list = buffer_init(HEALTH_MAX_BYTES), body = buffer_init(HEALTH_MAX_BYTES);
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+        is_ready = is_ready && checks[i].is_good;
+        buffer_printf(&list, "\"%s\":\"%s\",", checks[i].name, checks[i].is_good ? "ok" : checks[i].trouble);
+    }
+    buffer_printf(&body, "{\"status\":\"%s\",\"checks\":{%.*s\"draining\":%s}}", is_ready ? "ok" : "unavailable",
+                  (int)list.length, list.data, worker->is_draining ? "true" : "false");
+    buffer_dispose(&list);
     reply(request, is_ready ? 200 : 503, JSON, &body);
 }
 
@@ -66,9 +79,6 @@ static void handle_metrics(struct http_request *request, struct http_worker *wor
     (void)worker;
     if (http_request_allow(request, "GET, HEAD")) {
         struct buffer body = buffer_init(METRICS_MAX_BYTES);
-        buffer_append_text(&body,
-                           "# HELP stonechat_build_info The version that runs\n# TYPE stonechat_build_info gauge\n"
-                           "stonechat_build_info{version=\"" STONECHAT_VERSION "\"} 1\n");
         metrics_write(&body);
         reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
     }
@@ -84,6 +94,10 @@ const struct http_mount health_mounts[] = {
     {"/health", handle_health, not_limited},
     {"/health/live", handle_live, not_limited},
     {"/health/ready", handle_ready, not_limited},
+    {0},
+};
+
+const struct http_mount metrics_mounts[] = {
     {"/metrics", handle_metrics, not_limited},
     {0},
 };

@@ -50,10 +50,12 @@ static void send_message(struct exchange *exchange)
 {
     const struct field_value *values = exchange->input.values;
     struct actor actor = api_actor(exchange);
-    struct message_recipient recipient = {.user_id = values[RECEIVER].uuid, .chat_id = values[CHAT].uuid};
-    struct slice client_id = values[CLIENT_ID].present ? values[CLIENT_ID].text : slice_of(exchange->idempotency_key);
-    messages_send(api_services(exchange), &actor, &recipient, values[CONTENT].text, client_id, api_reply,
-                  exchange_ref(exchange));
+    struct message_draft draft = {.receiver_id = values[RECEIVER].uuid,
+                                  .chat_id = values[CHAT].uuid,
+                                  .content = values[CONTENT].text,
+                                  .client_id = values[CLIENT_ID].present ? values[CLIENT_ID].text
+                                                                         : slice_of(exchange->idempotency_key)};
+    messages_send(api_services(exchange), &actor, &draft, api_reply, exchange_ref(exchange));
 }
 
 void handle_messages_send(struct exchange *exchange)

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "loop/loop.h"
+#include "util/clock.h"
+#include "util/log.h"
 #include "util/metrics.h"
 
 enum { SALT_BYTES = 16, HASH_BYTES = 32, ENCODED_MAX_BYTES = 128, THREAD_NICENESS = 10 };
@@ -29,6 +31,7 @@ struct job {
     password_on_hashed *on_hashed; /* one of the two is NULL */
     password_on_verified *on_verified;
     void *data;
+    struct log_context context; /* of whoever asked */
     int64_t asked_us;
     enum status status;
     bool needs_rehash, is_dummy;
@@ -61,11 +64,13 @@ static void free_job(struct job *job)
 static void deliver(struct loop_task *task)
 {
     struct job *job = (struct job *)task;
+    const struct log_context *before = log_enter(&job->context);
     if (job->on_hashed != NULL) {
         job->on_hashed(job->data, job->status, job->status == STATUS_OK ? job->encoded : NULL);
     } else {
         job->on_verified(job->data, job->status, job->needs_rehash);
     }
+    log_leave(before);
     free_job(job);
 }
 
@@ -73,7 +78,7 @@ static void complete(struct job *job, enum status status)
 {
     explicit_bzero(job->password, job->password_bytes);
     job->status = status;
-    metrics_observe(HISTOGRAM_PASSWORD, metrics_now_us() - job->asked_us);
+    metrics_observe(HISTOGRAM_PASSWORD, clock_now_us() - job->asked_us);
     job->task = (struct loop_task){.run = deliver};
     loop_post(job->loop, &job->task);
 }
@@ -179,7 +184,7 @@ struct password_pool *password_pool_create(const struct password_options *option
     return pool;
 }
 
-void password_pool_destroy(struct password_pool *pool)
+void password_pool_stop(struct password_pool *pool)
 {
     if (pool == NULL) {
         return;
@@ -191,11 +196,20 @@ void password_pool_destroy(struct password_pool *pool)
     for (unsigned i = 0; i < pool->started; i++) {
         pthread_join(pool->threads[i], NULL);
     }
+    pool->started = 0;
     while (pool->first != NULL) {
         struct job *job = pool->first;
         pool->first = job->next;
         complete(job, STATUS_UNAVAILABLE);
     }
+}
+
+void password_pool_destroy(struct password_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    password_pool_stop(pool);
     pthread_cond_destroy(&pool->wakeup);
     pthread_mutex_destroy(&pool->mutex);
     free(pool);
@@ -207,7 +221,8 @@ static struct job *create_job(struct password_pool *pool, struct loop *loop, str
     if (job != NULL) {
         job->pool = pool;
         job->loop = loop;
-        job->asked_us = metrics_now_us();
+        job->asked_us = clock_now_us();
+        log_get_context(&job->context);
         job->data = data;
         job->password_bytes = password.length;
         if (password.length > 0) {
@@ -220,7 +235,7 @@ static struct job *create_job(struct password_pool *pool, struct loop *loop, str
 static enum status enqueue(struct password_pool *pool, struct job *job)
 {
     pthread_mutex_lock(&pool->mutex);
-    bool has_room = pool->queued < pool->options.queue_max;
+    bool has_room = !pool->is_stopping && pool->queued < pool->options.queue_max;
     if (has_room) {
         *pool->last_next = job;
         pool->last_next = &job->next;

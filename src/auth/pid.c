@@ -4,7 +4,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#include "base64url.h"
+#include "util/base64url.h"
 
 /* The session's id, the seq (big endian), and the first bytes of a MAC over both and
  * the user's id. 42 bytes, so that there is no padding. */

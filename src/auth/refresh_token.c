@@ -5,7 +5,8 @@
 #include <openssl/sha.h>
 #include <string.h>
 
-#include "base64url.h"
+#include "util/base64url.h"
+#include "util/hex.h"
 
 /* The login's id, 256 random bits, and the first bytes of a MAC over both. 66 bytes, so that there is no padding. */
 
@@ -50,12 +51,8 @@ bool refresh_token_parse(const struct token_key *key, struct slice text, struct 
 
 void refresh_token_hash(struct slice text, char out[REFRESH_HASH_LENGTH + 1])
 {
-    static const char DIGITS[] = "0123456789abcdef";
     uint8_t digest[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)text.data, text.length, digest);
-    for (size_t i = 0; i < sizeof digest; i++) {
-        out[2 * i] = DIGITS[digest[i] >> 4];
-        out[2 * i + 1] = DIGITS[digest[i] & 15];
-    }
+    hex_write(digest, sizeof digest, out);
     out[REFRESH_HASH_LENGTH] = '\0';
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/digits.h"
+
 /* What is in the base64: the key's number, a nonce, the cipher text, the tag. */
 enum {
     KEYS_MAX = 16,
@@ -74,15 +76,11 @@ static const struct seal_key *find_key(const struct seal_keys *keys, unsigned ch
 static bool read_key(struct slice text, struct seal_key *ret_key)
 {
     unsigned char bytes[SEAL_KEY_BYTES + 4];
-    int number = 0;
-    size_t digits = 0;
-    while (digits < text.length && digits < 3 && text.data[digits] >= '0' && text.data[digits] <= '9') {
-        number = number * 10 + (text.data[digits++] - '0');
-    }
-    if (digits == text.length || text.data[digits] != ':' || number < 1 || number > 255) {
+    int64_t number;
+    if (!digits_take(&text, 3, &number) || text.length == 0 || text.data[0] != ':' || number < 1 || number > 255) {
         return false;
     }
-    struct slice encoded = {text.data + digits + 1, text.length - digits - 1};
+    struct slice encoded = {text.data + 1, text.length - 1};
     bool good = decode(encoded, bytes, sizeof bytes) == SEAL_KEY_BYTES;
     if (good) {
         ret_key->number = (unsigned char)number;

@@ -10,6 +10,8 @@
 
 #include <liboath/oath.h>
 
+#include "util/hex.h"
+
 enum { STEP_S = 30, QUIET_ZONE = 4, RECOVERY_LETTERS = 10 };
 
 /* --- codes --- */
@@ -170,10 +172,8 @@ bool recovery_code_hash(struct slice owner, struct slice code, char out[RECOVERY
                 EVP_DigestFinal_ex(context, digest, NULL) == 1;
     EVP_MD_CTX_free(context);
     OPENSSL_cleanse(letters, sizeof letters);
-    for (int i = 0; good && i < RECOVERY_HASH_LENGTH / 2; i++) {
-        static const char digits[] = "0123456789abcdef";
-        out[2 * i] = digits[digest[i] >> 4];
-        out[2 * i + 1] = digits[digest[i] & 15];
+    if (good) {
+        hex_write(digest, sizeof digest, out);
     }
     out[good ? RECOVERY_HASH_LENGTH : 0] = '\0';
     return good;

@@ -81,6 +81,8 @@ struct question {
         cache_on_owed *owed;
     } answer;
     void *data;
+    void (*on_reply)(const struct question *question, const redisReply *reply);
+    struct log_context context;
 };
 
 static struct question *question_create(void *data)
@@ -88,14 +90,27 @@ static struct question *question_create(void *data)
     struct question *question = malloc(sizeof *question);
     if (question != NULL) {
         question->data = data;
+        log_get_context(&question->context);
     }
     return question;
 }
 
-static bool ask(struct cache *cache, const struct slice *arguments, int count, redis_on_reply *on_reply,
-                struct question *question)
+static void give_answer(void *data, const struct redisReply *reply)
 {
-    bool is_asked = question != NULL && redis_command(cache->redis, arguments, count, on_reply, question);
+    struct question *question = data;
+    const struct log_context *before = log_enter(&question->context);
+    question->on_reply(question, reply);
+    log_leave(before);
+    free(question);
+}
+
+static bool ask(struct cache *cache, const struct slice *arguments, int count,
+                void (*on_reply)(const struct question *question, const redisReply *reply), struct question *question)
+{
+    if (question != NULL) {
+        question->on_reply = on_reply;
+    }
+    bool is_asked = question != NULL && redis_command(cache->redis, arguments, count, give_answer, question);
     if (!is_asked) {
         free(question);
     }
@@ -121,9 +136,8 @@ static const redisReply *find_field(const redisReply *fields, struct slice name)
     return NULL;
 }
 
-static void on_chats(void *data, const struct redisReply *reply)
+static void on_chats(const struct question *question, const redisReply *reply)
 {
-    struct question *question = data;
     bool is_hash = reply != NULL && reply->type == REDIS_REPLY_ARRAY;
     const redisReply *list = is_hash ? find_field(reply, SLICE("list")) : NULL;
     if (list != NULL) {
@@ -131,7 +145,6 @@ static void on_chats(void *data, const struct redisReply *reply)
     } else {
         question->answer.chats(question->data, NULL);
     }
-    free(question);
 }
 
 bool cache_find_chats(struct cache *cache, struct uuid user_id, cache_on_chats *on_found, void *data)
@@ -264,12 +277,10 @@ static const char TAKE_TOKEN[] = "local time = redis.call('TIME') "
                                  "math.ceil((full - now) / 1000)) "
                                  "return full - now";
 
-static void on_owed(void *data, const struct redisReply *reply)
+static void on_owed(const struct question *question, const redisReply *reply)
 {
-    struct question *question = data;
     bool is_number = reply != NULL && reply->type == REDIS_REPLY_INTEGER;
     question->answer.owed(question->data, is_number ? reply->integer : -1);
-    free(question);
 }
 
 bool cache_take_token(struct cache *cache, const struct cache_token *token, cache_on_owed *on_answer, void *data)
@@ -292,11 +303,9 @@ bool cache_take_token(struct cache *cache, const struct cache_token *token, cach
 
 /* --- names that are locked out --- */
 
-static void on_lock(void *data, const struct redisReply *reply)
+static void on_lock(const struct question *question, const redisReply *reply)
 {
-    struct question *question = data;
     question->answer.lock(question->data, reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1);
-    free(question);
 }
 
 bool cache_find_lock(struct cache *cache, struct slice name, cache_on_lock *on_found, void *data)

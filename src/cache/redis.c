@@ -21,6 +21,7 @@
 enum {
     PAUSE_MIN_MS = 50,
     PAUSE_MAX_MS = 2000,
+    LOOKUP_TIMEOUT_MS = 8000, /* more than it takes to give up a first name server and to ask the second */
     CONNECT_TIMEOUT_MS = 5000,
     SILENCE_MS = 5000,
     OUTPUT_MAX_BYTES = 16 << 20,
@@ -319,6 +320,7 @@ static void on_event(void *data)
 {
     struct redis *redis = data;
     if (redis->state == CONNECTING) {
+        loop_timer_start(redis->loop, &redis->timer, CONNECT_TIMEOUT_MS);
         on_progress(redis, redis_socket_continue(&redis->socket));
         return;
     }
@@ -366,7 +368,7 @@ static void change_state(struct redis *redis, enum state state)
         }
         break;
     case CONNECTING:
-        loop_timer_start(redis->loop, &redis->timer, CONNECT_TIMEOUT_MS);
+        loop_timer_start(redis->loop, &redis->timer, LOOKUP_TIMEOUT_MS);
         on_progress(redis, redis_socket_open(&redis->socket));
         break;
     case GREETING:

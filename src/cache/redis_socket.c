@@ -156,19 +156,25 @@ static enum redis_socket_progress try_next(struct redis_socket *self)
     return REDIS_SOCKET_FAILED;
 }
 
+static void on_looked_up(void *data, struct addrinfo *addresses, const char *error)
+{
+    struct redis_socket *self = data;
+    self->lookup = NULL;
+    self->addresses = self->next = addresses;
+    if (addresses == NULL) {
+        set_error(self, "the name is not found", error);
+    }
+    self->on_event(self->data);
+}
+
 enum redis_socket_progress redis_socket_open(struct redis_socket *self)
 {
-    char port[16];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    snprintf(port, sizeof port, "%d", self->address->port);
-    int failure = getaddrinfo(self->address->host, port, &hints, &self->addresses);
-    if (failure != 0) {
-        self->addresses = NULL;
-        set_error(self, "the name is not found", gai_strerror(failure));
+    self->lookup = lookup_start(self->loop, self->address->host, self->address->port, on_looked_up, self);
+    if (self->lookup == NULL) {
+        set_error(self, "the name is not found", "no thread is free to look it up");
         return REDIS_SOCKET_FAILED;
     }
-    self->next = self->addresses;
-    return try_next(self);
+    return REDIS_SOCKET_PENDING;
 }
 
 enum redis_socket_progress redis_socket_continue(struct redis_socket *self)
@@ -176,6 +182,12 @@ enum redis_socket_progress redis_socket_continue(struct redis_socket *self)
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer, error_length = sizeof(int);
     int error = 0;
+    if (self->lookup != NULL) {
+        return REDIS_SOCKET_PENDING;
+    }
+    if (self->fd < 0) {
+        return try_next(self);
+    }
     if (!self->has_peer) {
         getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &error_length);
         if (error != 0) {
@@ -198,6 +210,8 @@ enum redis_socket_progress redis_socket_continue(struct redis_socket *self)
 void redis_socket_close(struct redis_socket *self)
 {
     close_one(self);
+    lookup_cancel(self->lookup);
+    self->lookup = NULL;
     if (self->addresses != NULL) {
         freeaddrinfo(self->addresses);
     }

@@ -2,13 +2,12 @@
 #ifndef STONECHAT_CACHE_REDIS_SOCKET_H
 #define STONECHAT_CACHE_REDIS_SOCKET_H
 
-#include <netdb.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "loop/loop.h"
+#include "loop/lookup.h"
 #include "util/redis_address.h"
 
 enum redis_socket_progress { REDIS_SOCKET_PENDING, REDIS_SOCKET_CONNECTED, REDIS_SOCKET_FAILED };
@@ -23,6 +22,7 @@ struct redis_socket {
     void *data;
     SSL_CTX *tls; /* NULL for none */
     SSL *ssl;
+    struct lookup *lookup;             /* NULL: none is under way */
     struct addrinfo *addresses, *next; /* to be tried */
     struct loop_watch *watch;
     int fd; /* -1 while it is closed */
@@ -36,7 +36,7 @@ bool redis_socket_init(struct redis_socket *self, struct loop *loop, const struc
 /* Closes it. Half-built is fine. */
 void redis_socket_dispose(struct redis_socket *self);
 
-/* Starts connecting. The name is looked up here and now, as libpq does. */
+/* Starts connecting: the name is looked up, and its addresses are tried one after the other. */
 enum redis_socket_progress redis_socket_open(struct redis_socket *self);
 /* Goes on connecting, as on_event says. */
 enum redis_socket_progress redis_socket_continue(struct redis_socket *self);

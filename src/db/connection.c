@@ -93,6 +93,7 @@ static void on_prepared(struct connection *connection, PGresult *result)
     case PGRES_TUPLES_OK:
         if (PQntuples(result) != 1 ||
             strtoll(PQgetvalue(result, 0, 0), NULL, 10) < connection->options->schema_version) {
+            connection->callbacks->on_outdated(connection->data);
             link_lose(&connection->link, "the database has an older schema; run scripts/migrate up");
         }
         break;
@@ -206,6 +207,7 @@ bool connection_send(struct connection *connection, struct execution *execution)
         if (connection->oldest == NULL) {
             link_expect(&connection->link, ANSWER_TIMEOUT_MS);
         }
+        execution->backend_pid = PQbackendPID(connection->link.postgres);
         execution->next = NULL;
         *connection->newest = execution;
         connection->newest = &execution->next;

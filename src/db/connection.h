@@ -12,6 +12,7 @@ struct execution {
     const struct db_statement *statement;
     struct db_call *calls; /* linked by `next`, ordinals 1… */
     int count;
+    int backend_pid;  /* of the process of PostgreSQL that it was sent to */
     PGresult *result; /* owned; NULL when the connection broke, so that the outcome is unknown */
     struct execution *next;
 };
@@ -23,6 +24,8 @@ struct connection_callbacks {
     /* Nothing is under way on it any more; `was_ready` if on_ready had been called since it connected. */
     void (*on_lost)(void *data, bool was_ready);
     void (*on_executed)(void *data, struct execution *execution);
+    /* The schema is too old for the statements; on_lost follows. */
+    void (*on_outdated)(void *data);
 };
 
 struct connection *connection_create(struct loop *loop, const struct db_options *options,

@@ -3,17 +3,21 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "connection.h"
 #include "rows.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/metrics.h"
 
-/* Calls wait in one queue a statement. At the end of each loop turn every idle connection takes what waits, a group a
- * statement. A group that fails is split, and its members are tried one at a time, in their order and before anything
- * newer; what the server undid for somebody else's sake is tried again, and never shown. */
+/* Calls wait in one queue a statement, or, where it is to go in turn, in one of several statements. At the end of each
+ * loop turn every idle connection takes what waits, a group a statement. A group that fails is split, and its members
+ * are tried one at a time, in their order and before anything that is not sent yet; what the server undid for somebody
+ * else's sake is tried again, and never shown. */
 
 enum { GROUP_MAX = 64 };
 
@@ -47,11 +51,16 @@ struct db {
     int queue_count, waiting;
     struct loop_deferred dispatch;
     atomic_int ready;
+    atomic_bool is_outdated;
     atomic_int posted; /* calls on their way here or back by a task: they keep this alive */
     void (*on_doubt)(void *data);
     void *on_doubt_data;
     bool is_in_doubt;
     bool is_destroyed;
+    struct {
+        char sqlstate[6];
+        int64_t logged_us, unlogged;
+    } outage; /* the failure that was logged last */
 };
 
 static void queue_push(struct queue *queue, struct db_call *call)
@@ -89,10 +98,26 @@ static struct db_call *queue_take(struct queue *queue, int max, int *ret_count)
     return taken;
 }
 
+/* How many from the front are of one statement, up to `max`. */
+static int run_length(const struct queue *queue, int max)
+{
+    int count = 0;
+    for (const struct db_call *call = queue->first; call != NULL && count < max; call = call->next) {
+        if (call->statement != queue->first->statement) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
 static void finish(struct db_call *call)
 {
     struct db_rows rows = call->rows;
+    struct log_context context = call->context; /* the call may be freed */
+    const struct log_context *before = log_enter(&context);
     call->on_done(call, call->status, call->status == STATUS_OK ? &rows : NULL);
+    log_leave(before);
     rows_unref(&rows);
 }
 
@@ -105,7 +130,7 @@ static void on_finish_task(struct loop_task *task)
 static void complete(struct db *db, struct db_call *call, enum status status)
 {
     call->status = status;
-    metrics_observe(HISTOGRAM_DB_CALL, metrics_now_us() - call->submitted_us);
+    metrics_observe(HISTOGRAM_DB_CALL, clock_now_us() - call->submitted_us);
     if (call->caller == db->loop) {
         finish(call);
     } else {
@@ -151,27 +176,39 @@ static void split(struct db *db, struct db_call *calls)
     }
 }
 
-static void send_group(struct db *db, struct connection *connection, struct queue *queue, int max)
+/* Sends a group of the queue's next statement; gives how many calls it took. */
+static int send_group(struct db *db, struct connection *connection, struct queue *queue, int max)
 {
     int count;
-    struct db_call *calls = queue_take(queue, max, &count);
+    struct db_call *calls = queue_take(queue, run_length(queue, max), &count);
     count_waiting(db, -count);
     loop_defer(db->loop, &db->dispatch); /* in case that nothing gets under way now */
     struct execution *execution = calloc(1, sizeof *execution);
     if (execution == NULL) {
         complete_all(db, calls, STATUS_UNAVAILABLE);
-        return;
+        return count;
     }
     *execution = (struct execution){.statement = calls->statement, .calls = calls, .count = count};
+    metrics_add(METRIC_DB_EXECUTING, 1);
     if (connection_send(connection, execution)) {
-        return;
+        return count;
     }
+    metrics_add(METRIC_DB_EXECUTING, -1);
     free(execution);
     if (count > 1) {
         split(db, calls);
     } else {
         log_write(LOG_ERROR, "values are too long", LOG_STR("statement", calls->statement->name));
         complete(db, calls, STATUS_INTERNAL);
+    }
+    return count;
+}
+
+/* A queue's share of a turn: one group, or more where statements take turns. */
+static void send_queue(struct db *db, struct connection *connection, struct queue *queue)
+{
+    for (int room = GROUP_MAX; room > 0 && queue->first != NULL && connection_is_ready(connection);) {
+        room -= send_group(db, connection, queue, room);
     }
 }
 
@@ -188,9 +225,7 @@ static void dispatch(struct loop_deferred *deferred)
             continue;
         }
         for (int j = 0; j < db->queue_count; j++) {
-            if (db->queues[j].first != NULL && connection_is_ready(connection)) {
-                send_group(db, connection, &db->queues[j], GROUP_MAX);
-            }
+            send_queue(db, connection, &db->queues[j]);
         }
     }
 }
@@ -202,6 +237,7 @@ static void on_ready(void *data)
     if (atomic_fetch_add(&db->ready, 1) == 0) {
         log_write(LOG_INFO, "database available");
     }
+    atomic_store(&db->is_outdated, false);
     if (db->is_in_doubt && db->on_doubt != NULL) {
         db->on_doubt(db->on_doubt_data);
     }
@@ -221,6 +257,11 @@ static void on_lost(void *data, bool was_ready)
     }
 }
 
+static void on_outdated(void *data)
+{
+    atomic_store(&((struct db *)data)->is_outdated, true);
+}
+
 static const struct failure *failure_of(const char *sqlstate)
 {
     const struct failure *failure = FAILURES;
@@ -230,11 +271,52 @@ static const struct failure *failure_of(const char *sqlstate)
     return failure;
 }
 
-static void log_failure(const struct db_call *call, const PGresult *result)
+/* A full disk fails everything that writes: of what comes again and again, a line in ten seconds says how often. A
+ * mistake of ours is always told. */
+static bool is_told(struct db *db, const char *sqlstate, enum status status)
 {
-    log_write(LOG_ERROR, "statement failed", LOG_STR("statement", call->statement->name),
-              LOG_STR("error", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)),
-              LOG_STR("sqlstate", PQresultErrorField(result, PG_DIAG_SQLSTATE)));
+    enum { PAUSE_US = 10 * 1000 * 1000 };
+    int64_t now_us = clock_now_us();
+    bool is_same = strcmp(db->outage.sqlstate, sqlstate) == 0;
+    if (status != STATUS_UNAVAILABLE || (is_same && now_us - db->outage.logged_us < PAUSE_US)) {
+        db->outage.unlogged += status == STATUS_UNAVAILABLE;
+        return status != STATUS_UNAVAILABLE;
+    }
+    db->outage.unlogged = is_same ? db->outage.unlogged : 0;
+    db->outage.logged_us = now_us;
+    snprintf(db->outage.sqlstate, sizeof db->outage.sqlstate, "%s", sqlstate);
+    return true;
+}
+
+static void log_failure(struct db *db, const struct db_call *call, const struct execution *execution,
+                        enum status status)
+{
+    const char *sqlstate = PQresultErrorField(execution->result, PG_DIAG_SQLSTATE);
+    const char *advice = advice_of_statement(sqlstate != NULL ? sqlstate : "");
+    bool is_outage = status == STATUS_UNAVAILABLE;
+    enum log_level level = is_told(db, sqlstate != NULL ? sqlstate : "", status) ? LOG_ERROR : LOG_DEBUG;
+    const struct log_context *before = log_enter(&call->context);
+    log_write(level, "statement failed", LOG_STR("statement", call->statement->name),
+              LOG_INT("backend", execution->backend_pid),
+              LOG_STR("error", PQresultErrorField(execution->result, PG_DIAG_MESSAGE_PRIMARY)),
+              LOG_STR("sqlstate", sqlstate), LOG_INT("unlogged", is_outage ? db->outage.unlogged : 0),
+              advice != NULL ? LOG_STR("advice", advice) : (struct log_field){0});
+    log_leave(before);
+    if (is_outage && level == LOG_ERROR) {
+        db->outage.unlogged = 0;
+    }
+}
+
+/* From here a request's way goes on in PostgreSQL's own log, by the process that has served it. */
+static void log_execution(const struct execution *execution)
+{
+    for (const struct db_call *call = execution->calls; call != NULL && log_enabled(LOG_DEBUG); call = call->next) {
+        const struct log_context *before = log_enter(&call->context);
+        log_write(LOG_DEBUG, "statement", LOG_STR("statement", call->statement->name),
+                  LOG_REAL("ms", (double)(clock_now_us() - call->submitted_us) / 1e3),
+                  LOG_INT("group", execution->count), LOG_INT("backend", execution->backend_pid));
+        log_leave(before);
+    }
 }
 
 /* Nothing of it was committed. */
@@ -249,7 +331,7 @@ static void retry_or_fail(struct db *db, struct execution *execution)
         queue_push_front(&db->alone, call);
         count_waiting(db, 1);
     } else {
-        log_failure(call, execution->result);
+        log_failure(db, call, execution, failure->status);
         complete(db, call, failure->status);
     }
     PQclear(execution->result);
@@ -258,7 +340,7 @@ static void retry_or_fail(struct db *db, struct execution *execution)
 /* A mistake of ours: it was committed, so that it must not be tried again, and there is no answer in it. */
 static void fail_without_rows(struct db *db, struct execution *execution)
 {
-    log_failure(execution->calls, execution->result);
+    log_failure(db, execution->calls, execution, STATUS_INTERNAL);
     PQclear(execution->result);
     complete_all(db, execution->calls, STATUS_INTERNAL);
 }
@@ -280,7 +362,9 @@ static void succeed(struct db *db, struct execution *execution)
 static void on_executed(void *data, struct execution *execution)
 {
     struct db *db = data;
+    metrics_add(METRIC_DB_EXECUTING, -1);
     metrics_observe(HISTOGRAM_DB_GROUP, execution->count);
+    log_execution(execution);
     if (execution->result == NULL) {
         db->is_in_doubt = true;
         complete_all(db, execution->calls, STATUS_UNAVAILABLE);
@@ -295,7 +379,7 @@ static void on_executed(void *data, struct execution *execution)
     loop_defer(db->loop, &db->dispatch);
 }
 
-static const struct connection_callbacks CALLBACKS = {on_ready, on_lost, on_executed};
+static const struct connection_callbacks CALLBACKS = {on_ready, on_lost, on_executed, on_outdated};
 
 /* A queue for each statement of the tables, in their order. NULL without memory. */
 static struct queue *create_queues(const struct db_statement *const *const *tables, int *ret_count)
@@ -363,8 +447,21 @@ void db_destroy(struct db *db)
     }
 }
 
+/* In whose queue its calls wait. */
+static const struct db_statement *waits_with(const struct db *db, const struct db_statement *statement)
+{
+    const struct db_statement *const *in_turn = db->options.in_turn;
+    for (int i = 0; in_turn != NULL && in_turn[i] != NULL; i++) {
+        if (in_turn[i] == statement) {
+            return in_turn[0];
+        }
+    }
+    return statement;
+}
+
 static struct queue *queue_of(struct db *db, const struct db_statement *statement)
 {
+    statement = waits_with(db, statement);
     for (int i = 0; i < db->queue_count; i++) {
         if (db->queues[i].statement == statement) {
             return &db->queues[i];
@@ -421,7 +518,8 @@ void db_submit(struct db *db, struct loop *caller, struct db_call *call)
     call->caller = caller;
     call->rows = (struct db_rows){0};
     call->attempts = 0;
-    call->submitted_us = metrics_now_us();
+    call->submitted_us = clock_now_us();
+    log_get_context(&call->context);
     call->status = STATUS_UNAVAILABLE;
     if (caller == db->loop && has_room(db)) {
         enqueue(db, call);
@@ -441,4 +539,9 @@ void db_watch_doubt(struct db *db, void (*on_doubt)(void *data), void *data)
 bool db_is_available(const struct db *db)
 {
     return atomic_load(&((struct db *)db)->ready) > 0;
+}
+
+bool db_is_outdated(const struct db *db)
+{
+    return atomic_load(&db->is_outdated);
 }

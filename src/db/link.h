@@ -6,7 +6,9 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-#include "loop/loop.h"
+#include "loop/lookup.h"
+
+struct hosts;
 
 struct link_callbacks {
     /* It is connected: the owner makes it ready for use, and says so by link_settle. */
@@ -17,7 +19,7 @@ struct link_callbacks {
     void (*on_lost)(void *data);
 };
 
-enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_CONNECTED, LINK_SETTLED };
+enum link_state { LINK_WAITING, LINK_LOOKING_UP, LINK_CONNECTING, LINK_CONNECTED, LINK_SETTLED };
 
 /* Embedded. */
 struct link {
@@ -28,9 +30,12 @@ struct link {
     const char *url;
     const struct link_callbacks *callbacks;
     void *data;
+    struct hosts *hosts;   /* while it looks them up, and as long as it connects or is connected */
+    struct lookup *lookup; /* NULL: none is under way */
     struct loop_watch *watch;
     struct timer timer; /* the pause, or the limit on connecting or on an answer */
     uint64_t pause_ms;
+    unsigned turn;     /* which host is asked first: another one after one that said nothing */
     bool has_reported; /* why it can't connect: said once an outage */
 };
 

@@ -8,15 +8,17 @@
 #include "util/log.h"
 
 /* One statement at a time: LISTEN when it is connected, then each pg_notify as it comes. A notification lasts no longer
- * than the connections it is for, so its commit waits for no disk. */
+ * than the connections it is for, so its commit waits for no disk. An answer may never come, since libpq keeps to
+ * itself that it could not send: then a new connection begins anew. */
 
-enum { STATEMENT_MAX_BYTES = 128 };
+enum { STATEMENT_MAX_BYTES = 128, ANSWER_TIMEOUT_MS = 35 * 1000 };
 
 struct listener {
     struct link link;
     const char *channel;
     const struct listener_callbacks *callbacks;
     void *data;
+    bool is_listening;
     bool is_busy; /* a statement is under way */
 };
 
@@ -39,7 +41,10 @@ static void on_done(struct listener *listener)
     listener->is_busy = false;
     if (listener->link.state == LINK_CONNECTED) {
         link_settle(&listener->link);
+        listener->is_listening = true;
         listener->callbacks->on_listening(listener->data);
+    } else {
+        link_expect(&listener->link, 0);
     }
     if (listener_is_idle(listener)) {
         listener->callbacks->on_idle(listener->data);
@@ -81,7 +86,12 @@ static void on_input(void *data)
 
 static void on_lost(void *data)
 {
-    ((struct listener *)data)->is_busy = false;
+    struct listener *listener = data;
+    bool was_listening = listener->is_listening;
+    listener->is_listening = listener->is_busy = false;
+    if (was_listening) {
+        listener->callbacks->on_lost(listener->data);
+    }
 }
 
 static const struct link_callbacks LINK_CALLBACKS = {on_connected, on_input, on_lost};
@@ -120,6 +130,7 @@ void listener_notify(struct listener *listener, struct slice payload)
     text[payload.length] = '\0';
     const char *const values[] = {listener->channel, text};
     listener->is_busy = true;
+    link_expect(&listener->link, ANSWER_TIMEOUT_MS);
     if (PQsendQueryParams(listener->link.postgres, "SELECT pg_notify($1, $2)", 2, NULL, values, NULL, NULL, 0) == 1) {
         link_flush(&listener->link);
     } else {

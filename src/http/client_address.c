@@ -3,17 +3,6 @@
 /* X-Forwarded-For is a list to which each proxy adds, at its end, who spoke to it. So it is read from its end, and only
  * as far as those who wrote it are trusted: whatever stands before that, anybody may have sent. */
 
-static struct slice trim(struct slice text)
-{
-    while (text.length > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-        text = (struct slice){text.data + 1, text.length - 1};
-    }
-    while (text.length > 0 && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t')) {
-        text.length--;
-    }
-    return text;
-}
-
 /* Takes what stands behind the last comma off the end of `list`. */
 static struct slice take_last(struct slice *list)
 {
@@ -21,7 +10,7 @@ static struct slice take_last(struct slice *list)
     size_t start = comma != NULL ? (size_t)(comma - list->data) + 1 : 0;
     struct slice member = {list->data + start, list->length - start};
     list->length = comma != NULL ? start - 1 : 0;
-    return trim(member);
+    return slice_trim(member);
 }
 
 bool client_address_walk(const struct ip_networks *trusted, struct slice forwarded_for, struct ip_address *address)

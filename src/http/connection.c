@@ -37,6 +37,7 @@ static void on_close(void *data)
         *connection->ret_is_gone = true;
     }
     place_give_back(connection->place);
+    SSL_CTX_free(connection->tls);
     free(connection);
 }
 
@@ -52,8 +53,11 @@ void http_connections_accept(struct http_connections *connections, h2o_accept_ct
 {
     struct http_connection *connection = h2o_mem_alloc(sizeof *connection);
     bool is_gone = false;
-    *connection =
-        (struct http_connection){.socket = socket, .connections = connections, .place = place, .ret_is_gone = &is_gone};
+    *connection = (struct http_connection){
+        .socket = socket, .connections = connections, .tls = accept->ssl_ctx, .place = place, .ret_is_gone = &is_gone};
+    if (connection->tls != NULL) {
+        SSL_CTX_up_ref(connection->tls);
+    }
     insert(connection, &connections->first);
     connections->count++;
     socket->on_close.cb = on_close;

@@ -13,6 +13,7 @@ struct http_connection {
     struct http_connection *next, **link; /* `link` points at what points at this one */
     struct http_request *request;         /* by HTTP/1: the one that is worked on, or NULL */
     h2o_socket_cb read;                   /* libh2o's own, behind the guard */
+    SSL_CTX *tls;                         /* a reference: libh2o has none until it hears a ClientHello; or NULL */
     struct place *place;                  /* given back when it goes; NULL once an upgrade has taken it along */
     bool *ret_is_gone;                    /* who must know when it goes, or NULL */
     bool was_read;
@@ -51,5 +52,7 @@ void http_guard_claim(struct http_connection *connection, const h2o_req_t *raw);
 
 /* So many bytes of replies are on their way from now on; fewer, below 0. */
 void http_guard_count_sending(struct http_connection *connection, ptrdiff_t bytes);
+/* The same, of bytes that have not left when they are fewer: nothing is forgiven for them. */
+void http_guard_count_held(struct http_connection *connection, ptrdiff_t bytes);
 
 #endif

@@ -54,9 +54,8 @@ void exchange_fail(struct exchange *exchange, enum status status)
 void exchange_fail_validation(struct exchange *exchange)
 {
     enum status status = fields_status(&exchange->input);
-    const char *message = status == STATUS_INVALID_PAYLOAD ? "Malformed JSON" : status_message(status);
     if (answer(exchange)) {
-        exchange->transport->fail(exchange, status, message, buffer_slice(&exchange->input.errors));
+        exchange->transport->fail(exchange, status, status_message(status), buffer_slice(&exchange->input.errors));
     }
 }
 

@@ -128,6 +128,16 @@ static void put_client_address(struct buffer *out, const struct http_request *re
     buffer_append_text(out, "\r\n");
 }
 
+static void put_trace(struct buffer *out, const struct http_request *request)
+{
+    char traceparent[TRACEPARENT_LENGTH + 1];
+    if (request->log.trace_id[0] != '\0') {
+        trace_context_write(&request->trace, traceparent);
+        put_header(out, "traceparent", slice_of(traceparent));
+        put_header(out, "tracestate", http_request_header(request, "tracestate"));
+    }
+}
+
 static bool has_clean_target(const struct http_request *request)
 {
     const h2o_req_t *raw = request->raw;
@@ -146,7 +156,8 @@ static void write_request(struct forward *forward, const struct http_forward_opt
     buffer_append(out, request->raw->path.base, request->raw->path.len);
     buffer_append_text(out, " HTTP/1.1\r\n");
     put_header(out, "host", host.length > 0 ? host : SLICE("stonechat"));
-    put_header(out, "x-request-id", slice_of(request->id));
+    put_header(out, "x-request-id", slice_of(request->log.request_id));
+    put_trace(out, request);
     put_header(out, options->header_name, slice_of(options->header_value));
     put_client_address(out, request);
     put_headers(out, request, PASSED_HEADERS, sizeof PASSED_HEADERS / sizeof PASSED_HEADERS[0]);

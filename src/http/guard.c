@@ -84,6 +84,15 @@ void http_guard_count_sending(struct http_connection *connection, ptrdiff_t byte
     }
 }
 
+void http_guard_count_held(struct http_connection *connection, ptrdiff_t bytes)
+{
+    if (bytes >= 0) {
+        http_guard_count_sending(connection, bytes);
+    } else {
+        connection->sending = take_off(connection->sending, (size_t)-bytes);
+    }
+}
+
 void http_guard_claim(struct http_connection *connection, const h2o_req_t *raw)
 {
     size_t claimed = raw->method.len + raw->path.len + raw->authority.len + raw->entity.len;

@@ -298,10 +298,12 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *raw)
         return 0;
     }
     struct http_request *request = http_request_create(raw, worker);
+    const struct log_context *before = log_enter(&request->log);
     handler_add_headers(request);
     if (check_head(request)) {
         serve(request);
     }
+    log_leave(before);
     http_request_unref(request);
     return 0;
 }

@@ -10,9 +10,6 @@
 /* Does the comma-separated list hold the word, in any case? Parameters behind a ';' don't count. */
 bool headers_list_holds(struct slice list, const char *word);
 
-/* The token of `Authorization: Bearer …`, or empty. */
-struct slice headers_bearer_token(struct slice authorization);
-
 /* application/json, with parameters or without. */
 bool headers_is_json(struct slice content_type);
 

@@ -13,9 +13,6 @@
 
 enum { REPLY_MAX_BYTES = 64 << 20, IDEMPOTENCY_KEY_MAX_BYTES = 1024 };
 
-static const char RETRY_AFTER_S[] = "2";
-static const char LAST_RESORT[] = "{\"success\":false,\"message\":\"Internal server error\",\"code\":\"INTERNAL\"}";
-
 struct http_exchange {
     struct exchange exchange;
     struct http_request *request;
@@ -41,10 +38,21 @@ static void add_rate_headers(struct http_request *request)
     add_number(request, "ratelimit-reset", rate->reset_s);
 }
 
+/* Takes no memory. An id has nothing to escape. */
+static void send_last_resort(struct http_request *request)
+{
+    char text[128 + LOG_REQUEST_ID_MAX_LENGTH];
+    int length =
+        snprintf(text, sizeof text, "{\"success\":false,\"message\":\"%s\",\"code\":\"%s\",\"requestId\":\"%s\"}",
+                 status_message(STATUS_INTERNAL), status_code(STATUS_INTERNAL), http_request_id(request));
+    assert(length > 0 && (size_t)length < sizeof text);
+    http_request_reply(request, status_http(STATUS_INTERNAL), HTTP_EXCHANGE_TYPE, (struct slice){text, (size_t)length});
+}
+
 static void send_json(struct http_request *request, int http_status, struct buffer *body)
 {
-    if (body->failed) { /* too long, or no memory: nothing that takes more of it */
-        http_request_reply(request, status_http(STATUS_INTERNAL), HTTP_EXCHANGE_TYPE, slice_of(LAST_RESORT));
+    if (body->failed) { /* too long, or no memory */
+        send_last_resort(request);
     } else {
         http_request_reply(request, http_status, HTTP_EXCHANGE_TYPE, buffer_slice(body));
     }
@@ -83,9 +91,7 @@ struct buffer http_exchange_failure(const struct http_request *request, enum sta
 static void send_failure(struct http_request *request, enum status status, const char *message, struct slice errors)
 {
     struct buffer body = http_exchange_failure(request, status, message, errors);
-    if (status == STATUS_UNAVAILABLE) {
-        http_request_add_header(request, "retry-after", slice_of(RETRY_AFTER_S));
-    } else if (status == STATUS_RATE_LIMITED) {
+    if (status == STATUS_RATE_LIMITED) {
         add_number(request, "retry-after", request->rate.retry_s);
     }
     add_rate_headers(request);
@@ -120,7 +126,7 @@ void http_request_refuse_input(struct http_request *request, const struct field_
 
 static bool authenticate(struct exchange *exchange, struct http_request *request)
 {
-    struct slice token = headers_bearer_token(http_request_header(request, "authorization"));
+    struct slice token = token_of_authorization(http_request_header(request, "authorization"));
     if (token.length == 0) {
         exchange_fail_because(exchange, STATUS_UNAUTHORIZED, "No token provided");
         return false;

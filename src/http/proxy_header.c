@@ -2,6 +2,8 @@
 
 #include <netinet/in.h>
 
+#include "util/digits.h"
+
 /* Both forms say how long they are before anything of them counts, and a header is judged when it is whole.
  * Destinations and ports have to be well-formed, and are not kept. The vectors behind the addresses of version 2 are
  * skipped, as they may be, the checksum too: TCP has its own. */
@@ -30,14 +32,9 @@ static bool begins_as(struct slice bytes, const char *start, size_t length)
 
 /* --- version 1 --- */
 
-/* Takes what stands before the next space off the line, and the space. */
 static struct slice take_field(struct slice *line)
 {
-    const char *space = line->length > 0 ? memchr(line->data, ' ', line->length) : NULL;
-    struct slice field = {line->data, space != NULL ? (size_t)(space - line->data) : line->length};
-    size_t used = field.length + (space != NULL);
-    *line = (struct slice){line->data + used, line->length - used};
-    return field;
+    return slice_take_until(line, ' ');
 }
 
 static bool read_address(struct slice text, bool is_v4, struct ip_address *ret_address)
@@ -49,14 +46,8 @@ static bool read_address(struct slice text, bool is_v4, struct ip_address *ret_a
 /* Without zeros in front. */
 static bool is_port(struct slice text)
 {
-    unsigned port = 0;
-    for (size_t i = 0; i < text.length && i < 6; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return false;
-        }
-        port = port * 10 + (unsigned)(text.data[i] - '0');
-    }
-    return text.length >= 1 && port <= 65535 && (text.data[0] != '0' || text.length == 1);
+    int64_t port;
+    return digits_read(text, 5, &port) && port <= 65535 && (text.data[0] != '0' || text.length == 1);
 }
 
 static enum proxy_header_verdict read_line(struct slice bytes, struct proxy_header *ret_header)

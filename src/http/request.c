@@ -1,14 +1,11 @@
 #include "request.h"
 
 #include <assert.h>
-#include <h2o/http1.h>
-#include <netinet/tcp.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 
 #include "connection.h"
 #include "headers.h"
-#include "loop/h2o_loop.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/metrics.h"
 #include "util/uuid.h"
@@ -20,8 +17,7 @@ struct tether {
     struct http_request *request;
 };
 
-enum { STATUS_CLIENT_LEFT = 499 };
-static const char OTHER_ROUTE[] = "other";
+static const char OTHER_ROUTE[] = "other", RETRY_AFTER_S[] = "2";
 
 static void log_request(const struct http_request *request, int http_status, int64_t duration_us)
 {
@@ -29,11 +25,14 @@ static void log_request(const struct http_request *request, int http_status, int
     char user[UUID_TEXT_LENGTH];
     uuid_format(request->user_id, user);
     struct slice path = {raw->path_normalized.base, raw->path_normalized.len};
-    log_write(LOG_INFO, "request", LOG_STR("requestId", request->id),
-              LOG_SLICE("method", ((struct slice){raw->method.base, raw->method.len})), LOG_SLICE("path", path),
-              LOG_INT("status", http_status), LOG_INT("bytes", (int64_t)raw->bytes_sent),
+    /* a field without a name is behind the last one */
+    bool is_traced = request->log.trace_id[0] != '\0';
+    log_write(LOG_INFO, "request", LOG_SLICE("method", ((struct slice){raw->method.base, raw->method.len})),
+              LOG_SLICE("path", path), LOG_INT("status", http_status), LOG_INT("bytes", (int64_t)raw->bytes_sent),
               LOG_REAL("ms", (double)duration_us / 1e3), LOG_STR("address", request->client.text),
-              LOG_SLICE("user", ((struct slice){user, request->has_user ? sizeof user : 0})));
+              LOG_SLICE("user", ((struct slice){user, request->has_user ? sizeof user : 0})),
+              LOG_STR(is_traced ? "spanId" : NULL, request->trace.span_id),
+              LOG_STR("parentId", request->trace.parent_id));
 }
 
 /* libh2o's request is gone. */
@@ -41,6 +40,9 @@ static void forget(struct http_request *request)
 {
     struct http_connection *connection = http_connection_of(request->raw);
     loop_timer_stop(request->worker->loop, &request->watch_timer);
+    if (request->streaming != NULL) {
+        http_request_hold(request, 0); /* not all of it has left */
+    }
     http_request_forget_sending(request);
     if (connection != NULL && connection->request == request) {
         connection->request = NULL;
@@ -54,8 +56,9 @@ static void forget(struct http_request *request)
 static void on_dispose(void *block)
 {
     struct http_request *request = ((struct tether *)block)->request;
-    int http_status = request->is_replied ? request->raw->res.status : STATUS_CLIENT_LEFT;
-    int64_t duration_us = metrics_now_us() - request->started_us;
+    const struct log_context *before = log_enter(&request->log);
+    int http_status = request->is_replied ? request->raw->res.status : HTTP_CLIENT_LEFT;
+    int64_t duration_us = clock_now_us() - request->started_us;
     metrics_count_answer(METRICS_REQUEST, request->route_method, request->route_name, http_status, duration_us);
     if (log_enabled(LOG_INFO)) {
         log_request(request, http_status, duration_us);
@@ -69,20 +72,30 @@ static void on_dispose(void *block)
         request->on_leave = NULL;
         on_leave(request->on_leave_data);
     }
+    log_leave(before);
     http_request_unref(request);
 }
 
 static void choose_id(struct http_request *request)
 {
     struct slice sent = http_request_header(request, "x-request-id");
-    if (headers_is_request_id(sent, REQUEST_ID_MAX_LENGTH)) {
-        memcpy(request->id, sent.data, sent.length);
-        request->id[sent.length] = '\0';
+    char *id = request->log.request_id;
+    if (headers_is_request_id(sent, LOG_REQUEST_ID_MAX_LENGTH)) {
+        memcpy(id, sent.data, sent.length);
+        id[sent.length] = '\0';
     } else {
-        uuid_format(uuid_generate(), request->id);
-        request->id[UUID_TEXT_LENGTH] = '\0';
+        uuid_format(uuid_generate(), id);
+        id[UUID_TEXT_LENGTH] = '\0';
     }
-    http_request_add_header(request, "x-request-id", slice_of(request->id));
+    http_request_add_header(request, "x-request-id", slice_of(id));
+}
+
+/* Somebody before us may be tracing. */
+static void find_trace(struct http_request *request)
+{
+    if (trace_context_read(http_request_header(request, "traceparent"), &request->trace)) {
+        memcpy(request->log.trace_id, request->trace.trace_id, sizeof request->log.trace_id);
+    }
 }
 
 /* What the trusted proxies say, from the last header to the first. */
@@ -111,8 +124,6 @@ static void find_client(struct http_request *request)
     }
 }
 
-static void on_watch_timer(struct timer *timer);
-
 struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *worker)
 {
     struct http_request *request = h2o_mem_alloc(sizeof *request);
@@ -120,8 +131,7 @@ struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *wor
     request->references = 2; /* the caller's and the tether's */
     request->raw = raw;
     request->worker = worker;
-    request->watch_timer.on_fire = on_watch_timer;
-    request->started_us = metrics_now_us();
+    request->started_us = clock_now_us();
     request->route_method = request->route_name = OTHER_ROUTE;
     struct tether *tether = h2o_mem_alloc_shared(&raw->pool, sizeof *tether, on_dispose);
     tether->request = request;
@@ -132,6 +142,7 @@ struct http_request *http_request_create(h2o_req_t *raw, struct http_worker *wor
     }
     find_client(request);
     choose_id(request);
+    find_trace(request);
     return request;
 }
 
@@ -213,7 +224,7 @@ const struct http_client *http_request_client(const struct http_request *request
 
 const char *http_request_id(const struct http_request *request)
 {
-    return request->id;
+    return request->log.request_id;
 }
 
 bool http_request_query_parameter(const struct http_request *request, const char *name, char *out, size_t size)
@@ -241,66 +252,41 @@ void http_request_set_header(struct http_request *request, const char *name, str
     h2o_set_header_by_str(&raw->pool, &raw->res.headers, name, strlen(name), 1, copy.base, copy.len, 1);
 }
 
-static h2o_socket_t *socket_of(const struct http_request *request)
-{
-    h2o_conn_t *connection = request->raw->conn;
-    return connection->callbacks->get_socket(connection);
-}
-
-void http_request_stop_watching(struct http_request *request)
-{
-    if (request->is_watched) {
-        request->is_watched = false;
-        loop_timer_stop(request->worker->loop, &request->watch_timer);
-        h2o_socket_t *socket = socket_of(request);
-        h2o_socket_read_stop(socket);
-        h2o_socket_dont_read(socket, 0);
-    }
-}
-
 bool http_request_is_done(const struct http_request *request)
 {
     return request->raw == NULL || request->is_replied;
 }
 
+static const struct {
+    int http_status;
+    const char *reason;
+} REASONS[] = {
+    {200, "OK"},
+    {201, "Created"},
+    {204, "No Content"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {409, "Conflict"},
+    {413, "Payload Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {503, "Service Unavailable"},
+};
+
 static const char *reason_of(int http_status)
 {
-    switch (http_status) {
-    case 200:
-        return "OK";
-    case 201:
-        return "Created";
-    case 204:
-        return "No Content";
-    case 304:
-        return "Not Modified";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 409:
-        return "Conflict";
-    case 413:
-        return "Payload Too Large";
-    case 414:
-        return "URI Too Long";
-    case 415:
-        return "Unsupported Media Type";
-    case 429:
-        return "Too Many Requests";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 503:
-        return "Service Unavailable";
-    default:
-        return http_status < 500 ? "Error" : "Internal Server Error";
+    for (size_t i = 0; i < sizeof REASONS / sizeof REASONS[0]; i++) {
+        if (REASONS[i].http_status == http_status) {
+            return REASONS[i].reason;
+        }
     }
+    return http_status < 500 ? "Error" : "Internal Server Error";
 }
 
 void http_request_forget_sending(struct http_request *request)
@@ -361,6 +347,9 @@ void http_request_reply_parts(struct http_request *request, int http_status, con
         return;
     }
     http_request_stop_watching(request);
+    if (http_status == 503) {
+        http_request_add_header(request, "retry-after", slice_of(RETRY_AFTER_S));
+    }
     bool has_body = http_status != 204 && http_status != 304;
     h2o_iovec_t body = has_body ? join(raw, parts, count) : h2o_iovec_init(NULL, 0);
     http_request_remember_sending(request, body.len);
@@ -398,166 +387,4 @@ void http_request_cut(struct http_request *request)
         http_request_refuse(request, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
         request->is_over = true;
     }
-}
-
-/* --- the client's leaving, by HTTP/1.1 ---
- * libh2o itself does not look at a connection while its request is worked on. Nothing is read here, since the request's
- * headers lie in the input buffer: once something has come (the next request, or TLS's farewell), the descriptor stays
- * readable, and is looked at by the clock. */
-
-enum { WATCH_STEP_MS = 500 };
-
-static bool is_open(h2o_socket_t *socket)
-{
-    struct tcp_info info;
-    socklen_t length = sizeof info;
-    return getsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
-           info.tcpi_state == TCP_ESTABLISHED;
-}
-
-static void look(struct http_request *request)
-{
-    h2o_socket_t *socket = socket_of(request);
-    if (is_open(socket)) {
-        h2o_socket_read_stop(socket);
-        loop_timer_start(request->worker->loop, &request->watch_timer, WATCH_STEP_MS);
-        return;
-    }
-    http_request_stop_watching(request);
-    request->raw->http1_is_persistent = 0;
-    if (request->streaming != NULL) {
-        http_streaming_cut(request->streaming);
-        return;
-    }
-    http_request_ref(request);
-    void (*on_leave)(void *) = request->on_leave;
-    request->on_leave = NULL;
-    on_leave(request->on_leave_data);
-    if (!request->is_replied) {
-        http_request_reply(request, 499, NULL, (struct slice){NULL, 0}); /* to nobody; it ends the connection */
-        request->is_over = true;
-    }
-    http_request_unref(request);
-}
-
-static void on_readable(h2o_socket_t *socket, const char *error)
-{
-    (void)error;
-    look(((struct http_connection *)socket->on_close.data)->request);
-}
-
-static void on_watch_timer(struct timer *timer)
-{
-    look((struct http_request *)((char *)timer - offsetof(struct http_request, watch_timer)));
-}
-
-void http_request_start_watching(struct http_request *request)
-{
-    if (request->raw->version >= 0x200 || http_connection_of(request->raw) == NULL) {
-        return;
-    }
-    h2o_socket_t *socket = socket_of(request);
-    request->is_watched = true;
-    h2o_socket_dont_read(socket, 1);
-    h2o_socket_read_start(socket, on_readable);
-}
-
-void http_request_on_leave(struct http_request *request, void (*on_leave)(void *data), void *data)
-{
-    assert(request->on_leave == NULL);
-    request->on_leave = on_leave;
-    request->on_leave_data = data;
-    if (request->raw != NULL) {
-        http_request_start_watching(request);
-    }
-}
-
-struct upgrade {
-    struct http_request *request;
-    void (*on_upgrade)(struct stream *stream, void *data);
-    void *data;
-};
-
-static void release_place(void *place)
-{
-    place_give_back(place);
-}
-
-/* The record of the connection stays on this thread; its place goes wherever the stream does. */
-static struct stream *make_stream(struct loop *loop, h2o_socket_t *socket)
-{
-    struct http_connection *connection = socket->on_close.data;
-    struct place *place = NULL;
-    if (connection != NULL) {
-        http_connection_upgrade(connection);
-        place = connection->place;
-        connection->place = NULL;
-    }
-    struct stream *stream = stream_create(loop, socket);
-    if (stream != NULL) {
-        stream_keep(stream, place, release_place);
-    } else {
-        place_give_back(place);
-    }
-    return stream;
-}
-
-static void on_upgraded(void *data, h2o_socket_t *socket, size_t request_size)
-{
-    struct upgrade *upgrade = data;
-    struct stream *stream = NULL;
-    if (socket != NULL) {
-        h2o_buffer_consume(&socket->input, request_size);
-        stream = make_stream(upgrade->request->worker->loop, socket);
-    }
-    upgrade->on_upgrade(stream, upgrade->data);
-    http_request_unref(upgrade->request);
-    free(upgrade);
-}
-
-/* Sec-WebSocket-Accept: RFC 6455 section 4.2.2, item 5.4. */
-static void make_accept_key(struct slice key, char out[29])
-{
-    static const char GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    char joined[24 + sizeof GUID];
-    unsigned char digest[SHA_DIGEST_LENGTH];
-    memcpy(joined, key.data, 24);
-    memcpy(joined + 24, GUID, sizeof GUID - 1);
-    SHA1((const unsigned char *)joined, 24 + sizeof GUID - 1, digest);
-    h2o_base64_encode(out, digest, sizeof digest, 0);
-}
-
-bool http_request_is_websocket_upgrade(const struct http_request *request)
-{
-    const h2o_req_t *raw = request->raw;
-    struct slice upgrade = {raw->upgrade.base, raw->upgrade.len};
-    return raw->version == 0x101 && slice_equals(http_request_method(request), SLICE("GET")) &&
-           headers_list_holds(upgrade, "websocket") &&
-           headers_list_holds(http_request_header(request, "connection"), "upgrade") &&
-           http_request_header(request, "sec-websocket-key").length == 24 &&
-           slice_equals(http_request_header(request, "sec-websocket-version"), SLICE("13"));
-}
-
-bool http_request_upgrade(struct http_request *request, const char *protocol,
-                          void (*on_upgrade)(struct stream *stream, void *data), void *data)
-{
-    if (http_request_is_done(request) || !http_request_is_websocket_upgrade(request)) {
-        return false;
-    }
-    h2o_req_t *raw = request->raw;
-    struct upgrade *upgrade = h2o_mem_alloc(sizeof *upgrade);
-    *upgrade = (struct upgrade){http_request_ref(request), on_upgrade, data};
-    char accept_key[29];
-    make_accept_key(http_request_header(request, "sec-websocket-key"), accept_key);
-    http_request_stop_watching(request);
-    http_request_add_header(request, "sec-websocket-accept", slice_of(accept_key));
-    if (protocol != NULL) {
-        http_request_add_header(request, "sec-websocket-protocol", slice_of(protocol));
-    }
-    request->is_replied = true;
-    raw->res.status = 101;
-    raw->res.reason = "Switching Protocols";
-    h2o_add_header(&raw->pool, &raw->res.headers, H2O_TOKEN_UPGRADE, NULL, H2O_STRLIT("websocket"));
-    h2o_http1_upgrade(raw, NULL, 0, on_upgraded, upgrade);
-    return true;
 }

@@ -6,10 +6,13 @@
 
 #include "http/request.h"
 #include "http/site.h"
-
-enum { REQUEST_ID_MAX_LENGTH = 128 };
+#include "trace_context.h"
+#include "util/log.h"
 
 struct http_streaming;
+
+/* As the log and the metrics say it; nobody is sent it. */
+enum { HTTP_CLIENT_LEFT = 499 };
 
 struct http_request {
     int references;
@@ -30,8 +33,9 @@ struct http_request {
     int64_t started_us;
     const char *route_method, *route_name; /* for the metrics: as in a table, or NULL */
     struct http_client client;
-    struct rate_verdict rate; /* of the tightest limit that it came under */
-    char id[REQUEST_ID_MAX_LENGTH + 1];
+    struct rate_verdict rate;   /* of the tightest limit that it came under */
+    struct log_context log;     /* with its id */
+    struct trace_context trace; /* while log.trace_id is not empty */
 };
 
 /* A request around libh2o's, with one reference for the caller. */

@@ -22,7 +22,7 @@ struct http_streaming {
 static void send_piece(struct http_streaming *streaming, h2o_iovec_t *pieces, size_t count, h2o_send_state_t state)
 {
     streaming->is_sending = true;
-    http_request_remember_sending(streaming->request, 0); /* what is sent belongs to its user */
+    http_request_remember_sending(streaming->request, 0); /* what is sent belongs to its user: http_request_hold */
     h2o_send(streaming->request->raw, pieces, count, state);
 }
 
@@ -38,6 +38,7 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *raw)
     (void)raw;
     struct http_streaming *streaming = (struct http_streaming *)generator;
     streaming->is_sending = false;
+    http_request_hold(streaming->request, 0); /* not all of it has left */
     http_request_forget_sending(streaming->request);
     if (streaming->is_ending) {
         send_end(streaming);
@@ -83,6 +84,15 @@ void http_request_send(struct http_request *request, const struct iovec *vectors
     assert(count > 0 && !streaming->is_sending);
     if (!streaming->is_ending) {
         send_piece(streaming, (h2o_iovec_t *)vectors, (size_t)count, H2O_SEND_STATE_IN_PROGRESS);
+    }
+}
+
+void http_request_hold(struct http_request *request, size_t bytes)
+{
+    if (request->sending_link != NULL) {
+        ptrdiff_t more = (ptrdiff_t)bytes - (ptrdiff_t)request->sending_bytes;
+        request->sending_bytes = bytes;
+        http_guard_count_held(http_connection_of(request->raw), more);
     }
 }
 

@@ -6,11 +6,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "loop/h2o_loop.h"
+#include "util/clock.h"
+#include "util/log.h"
 
 /* A turn: libh2o waits for descriptors and calls back, then come the timers that are due, then what was put off, until
  * nothing is left to do before the next sleep. Tasks from other threads arrive through an eventfd.
@@ -20,7 +22,7 @@
  * write made outside is told only after the next event, and one that had to wait before can abort the process
  * (evloop.c, write_pending). */
 
-enum { SLEEP_MAX_MS = 3600 * 1000 };
+enum { SLEEP_MAX_MS = 3600 * 1000, TELL_EVERY_MS = 10000 };
 
 struct loop {
     h2o_evloop_t *h2o;
@@ -28,7 +30,8 @@ struct loop {
     h2o_timeout_entry_t turn;
     bool is_ending; /* no timers any more */
     struct timer_wheel wheel;
-    uint64_t now_ms; /* 0: not read yet in this turn */
+    uint64_t now_ms;  /* 0: not read yet in this turn */
+    uint64_t wall_ms; /* libh2o's own time, of the last turn */
     struct loop_deferred *deferred, **deferred_tail;
     struct loop_watch *wake;
     int wake_fd;
@@ -36,6 +39,8 @@ struct loop {
     atomic_bool is_stopping;
     _Atomic(pthread_t) thread;
     atomic_bool has_thread;
+    int64_t refused; /* descriptors, by the kernel */
+    uint64_t told_ms;
 };
 
 struct loop_watch {
@@ -44,13 +49,6 @@ struct loop_watch {
     void (*on_writable)(void *data);
     void *data;
 };
-
-static uint64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void run_tasks(struct loop *loop)
 {
@@ -115,7 +113,7 @@ struct loop *loop_create(void)
         return NULL;
     }
     loop->deferred_tail = &loop->deferred;
-    timer_wheel_init(&loop->wheel, monotonic_ms());
+    timer_wheel_init(&loop->wheel, clock_now_ms());
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->wake_fd < 0) {
         free(loop);
@@ -132,17 +130,25 @@ struct loop *loop_create(void)
     return loop;
 }
 
+bool loop_settle(struct loop *loop)
+{
+    bool has_run = false;
+    atomic_store(&loop->has_thread, false);
+    loop->is_ending = true;
+    while (atomic_load(&loop->tasks) != NULL || loop->deferred != NULL) {
+        has_run = true;
+        run_tasks(loop);
+        run_turn(loop);
+    }
+    return has_run;
+}
+
 void loop_destroy(struct loop *loop)
 {
     if (loop == NULL) {
         return;
     }
-    atomic_store(&loop->has_thread, false);
-    loop->is_ending = true;
-    while (atomic_load(&loop->tasks) != NULL || loop->deferred != NULL) {
-        run_tasks(loop);
-        run_turn(loop);
-    }
+    loop_settle(loop);
     loop_watch_destroy(loop->wake);
     close(loop->wake_fd);
     h2o_evloop_run(loop->h2o, 0); /* closed sockets are freed in the turn after */
@@ -162,24 +168,63 @@ static int32_t sleep_ms(const struct loop *loop)
     return (int32_t)(next_ms - now_ms < SLEEP_MAX_MS ? next_ms - now_ms : SLEEP_MAX_MS);
 }
 
+/* A kernel that watches no more descriptors (ENOSPC, ENOMEM) refuses one, and libh2o gives up in the middle of its list
+ * of sockets to look at. When that was the last of them, the end of the list stays where it was, so that what is added
+ * before the next look would never be found. */
+static void proceed(struct loop *loop, int32_t wait_ms)
+{
+    h2o_evloop_t *h2o = loop->h2o;
+    if (h2o_evloop_run(h2o, wait_ms) == 0 || errno == EINTR) {
+        return;
+    }
+    uint64_t now_ms = clock_now_ms();
+    if (h2o->_statechanged.head == NULL) {
+        h2o->_statechanged.tail_ref = &h2o->_statechanged.head;
+    }
+    if (loop->refused++ == 0 || now_ms - loop->told_ms >= TELL_EVERY_MS) {
+        loop->told_ms = now_ms;
+        log_write(LOG_ERROR, "a descriptor cannot be watched: raise fs.epoll.max_user_watches, or give more memory",
+                  LOG_STR("reason", strerror(errno)), LOG_INT("refused", loop->refused));
+    }
+}
+
+/* libh2o's timeouts go by the wall clock, each list from its oldest entry on. When the clock was put back, what began
+ * before would wait until it is there again, and so would all behind it: it begins now. */
+static void follow_clock(struct loop *loop)
+{
+    h2o_evloop_t *h2o = loop->h2o;
+    uint64_t before_ms = loop->wall_ms, now_ms = loop->wall_ms = h2o_now(h2o);
+    if (now_ms >= before_ms) {
+        return;
+    }
+    for (h2o_linklist_t *list = h2o->_timeouts.next; list != &h2o->_timeouts; list = list->next) {
+        h2o_linklist_t *entries = &H2O_STRUCT_FROM_MEMBER(h2o_timeout_t, _link, list)->_entries;
+        for (h2o_linklist_t *link = entries->next; link != entries; link = link->next) {
+            h2o_timeout_entry_t *entry = H2O_STRUCT_FROM_MEMBER(h2o_timeout_entry_t, _link, link);
+            entry->registered_at = entry->registered_at > now_ms ? now_ms : entry->registered_at;
+        }
+    }
+}
+
 void loop_run(struct loop *loop)
 {
     atomic_store(&loop->thread, pthread_self());
     atomic_store(&loop->has_thread, true);
     while (!atomic_load(&loop->is_stopping)) {
-        loop->now_ms = monotonic_ms();
+        loop->now_ms = clock_now_ms();
         run_turn(loop);
         int32_t wait_ms = sleep_ms(loop);
         loop->now_ms = 0; /* it will be later when libh2o calls back */
-        h2o_evloop_run(loop->h2o, wait_ms);
+        proceed(loop, wait_ms);
+        follow_clock(loop);
     }
 }
 
 static void wake(struct loop *loop)
 {
     uint64_t one = 1;
-    if (write(loop->wake_fd, &one, sizeof one) < 0) {
-        assert(errno == EAGAIN || errno == EINTR);
+    while (write(loop->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN) { /* EAGAIN: it is woken as it is */
+        assert(errno == EINTR);
     }
 }
 
@@ -202,14 +247,14 @@ bool loop_is_current(const struct loop *loop)
 uint64_t loop_now_ms(struct loop *loop)
 {
     if (loop->now_ms == 0) {
-        loop->now_ms = monotonic_ms();
+        loop->now_ms = clock_now_ms();
     }
     return loop->now_ms;
 }
 
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms)
 {
-    timer_wheel_start(&loop->wheel, timer, monotonic_ms() + delay_ms);
+    timer_wheel_start(&loop->wheel, timer, clock_now_ms() + delay_ms);
 }
 
 void loop_timer_stop(struct loop *loop, struct timer *timer)

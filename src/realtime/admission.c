@@ -1,12 +1,10 @@
 #include "admission.h"
 
-#include <strings.h>
 #include <time.h>
 
 #include "util/fields.h"
 
-static const struct field QUERY_FIELDS[] = {{.name = "token", .type = FIELD_TEXT, .min = 1, .max = TOKEN_MAX_BYTES},
-                                            {0}};
+static const struct field QUERY_FIELDS[] = {{.name = "token", .type = FIELD_TEXT, .max = TOKEN_MAX_BYTES}, {0}};
 
 static enum admission verify(struct token_cache *tokens, struct slice token, struct token_claims *ret_claims)
 {
@@ -20,25 +18,40 @@ static enum admission verify(struct token_cache *tokens, struct slice token, str
     }
 }
 
+/* ADMISSION_NO_TOKEN when the query has none. One that is there and cannot be read is a bad one. */
+static enum admission check_query(struct token_cache *tokens, struct slice text, struct token_claims *ret_claims)
+{
+    struct field_values query;
+    enum admission admission = ADMISSION_NO_TOKEN;
+    fields_init(&query);
+    bool is_good = fields_read_query(QUERY_FIELDS, text, &query);
+    const struct field_value *token = &query.values[0];
+    if (fields_status(&query) == STATUS_UNAVAILABLE) {
+        admission = ADMISSION_UNAVAILABLE;
+    } else if (token->is_wrong || (token->present && !is_good)) {
+        admission = ADMISSION_BAD_TOKEN;
+    } else if (token->text.length > 0) {
+        admission = verify(tokens, token->text, ret_claims);
+    }
+    fields_dispose(&query);
+    return admission;
+}
+
 enum admission admission_check(struct token_cache *tokens, const struct admission_papers *papers,
                                struct token_claims *ret_claims)
 {
-    struct slice header = papers->authorization;
+    if (papers->is_token_wrong) {
+        return ADMISSION_BAD_TOKEN;
+    }
     if (papers->token.length > 0) {
         return verify(tokens, papers->token, ret_claims);
     }
-    struct field_values query;
-    fields_init(&query);
-    bool has_query = fields_read_query(QUERY_FIELDS, papers->query, &query) && query.values[0].present;
-    enum admission admission = has_query ? verify(tokens, query.values[0].text, ret_claims) : ADMISSION_NO_TOKEN;
-    fields_dispose(&query);
-    if (has_query) {
+    enum admission admission = check_query(tokens, papers->query, ret_claims);
+    if (admission != ADMISSION_NO_TOKEN) {
         return admission;
     }
-    if (header.length > 7 && strncasecmp(header.data, "Bearer ", 7) == 0) {
-        return verify(tokens, (struct slice){header.data + 7, header.length - 7}, ret_claims);
-    }
-    return ADMISSION_NO_TOKEN;
+    struct slice token = token_of_authorization(papers->authorization);
+    return token.length > 0 ? verify(tokens, token, ret_claims) : ADMISSION_NO_TOKEN;
 }
 
 enum status admission_status(enum admission admission)

@@ -2,13 +2,16 @@
 #ifndef STONECHAT_REALTIME_ADMISSION_H
 #define STONECHAT_REALTIME_ADMISSION_H
 
+#include <stdbool.h>
+
 #include "auth/token.h"
 #include "util/slice.h"
 #include "util/status.h"
 
-/* The first that is not empty counts. */
+/* The first that is not empty counts, be it good or bad. */
 struct admission_papers {
     struct slice token;         /* what the protocol has a place of its own for */
+    bool is_token_wrong;        /* something stands there that cannot be read as a token */
     struct slice query;         /* of the request, percent-encoded: its parameter `token` */
     struct slice authorization; /* the header: Bearer */
 };

@@ -12,6 +12,7 @@
  *     e<user>[,<user>…] <type> <json>            an ephemeral event
  *     n<node>  x<node>                           the node is here; is dead
  *     +<node><user>  -<node><user>               the user has come to the node; has left it
+ *     ~<node><user>                              has left it, and his contacts were not told
  *     r<node><user>                              logins of the user have been revoked on the node
  *
  * Anybody may have written it, so that reading is strict: it is all there in exactly this form, or it is no item. */
@@ -84,13 +85,13 @@ void bus_codec_write_ephemeral(struct buffer *out, const struct hub_event *event
 }
 
 static const char NEWS_LETTERS[] = {
-    [BUS_NEWS_HELLO] = 'n',  [BUS_NEWS_GONE] = 'x',    [BUS_NEWS_ENTERS] = '+',
-    [BUS_NEWS_LEAVES] = '-', [BUS_NEWS_REVOKED] = 'r',
+    [BUS_NEWS_HELLO] = 'n',  [BUS_NEWS_GONE] = 'x',          [BUS_NEWS_ENTERS] = '+',
+    [BUS_NEWS_LEAVES] = '-', [BUS_NEWS_LEAVES_UNTOLD] = '~', [BUS_NEWS_REVOKED] = 'r',
 };
 
 static bool names_user(enum bus_news news)
 {
-    return news == BUS_NEWS_ENTERS || news == BUS_NEWS_LEAVES || news == BUS_NEWS_REVOKED;
+    return news != BUS_NEWS_HELLO && news != BUS_NEWS_GONE;
 }
 
 void bus_codec_write_news(struct buffer *out, enum bus_news news, struct uuid node_id, struct uuid user_id)
@@ -124,16 +125,6 @@ static bool take_char(struct slice *rest, char c)
     return true;
 }
 
-/* What stands before `end`, which is taken too; without an `end`, all of it. */
-static struct slice take_until(struct slice *rest, char end)
-{
-    const char *at = rest->length > 0 ? memchr(rest->data, end, rest->length) : NULL;
-    struct slice taken = {rest->data, at != NULL ? (size_t)(at - rest->data) : rest->length};
-    size_t used = taken.length + (at != NULL ? 1 : 0);
-    *rest = (struct slice){rest->data + used, rest->length - used};
-    return taken;
-}
-
 static bool is_type(struct slice text)
 {
     for (size_t i = 0; i < text.length; i++) {
@@ -147,7 +138,7 @@ static bool is_type(struct slice text)
 
 static bool take_event(struct slice *rest, struct hub_event *event)
 {
-    event->type = take_until(rest, ' ');
+    event->type = slice_take_until(rest, ' ');
     event->payload = *rest;
     return is_type(event->type) && json_scan_is_json(event->payload);
 }
@@ -159,7 +150,7 @@ static bool read_durable(struct slice rest, bool has_payload, const struct bus_c
     if (!take_uuid(&rest, &recipient.user_id) || !take_char(&rest, ':')) {
         return false;
     }
-    struct slice seq = has_payload ? take_until(&rest, ' ') : rest;
+    struct slice seq = has_payload ? slice_take_until(&rest, ' ') : rest;
     if (!session_parse_offset(seq, &recipient.seq) || recipient.seq == 0) {
         return false;
     }
@@ -230,7 +221,7 @@ bool bus_codec_read_items(struct slice items, bool is_sealed, const struct bus_c
 {
     bool good = true;
     while (items.length > 0) {
-        good = read_item(take_until(&items, '\n'), is_sealed, callbacks, data) && good;
+        good = read_item(slice_take_until(&items, '\n'), is_sealed, callbacks, data) && good;
     }
     return good;
 }

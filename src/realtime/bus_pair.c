@@ -26,7 +26,8 @@ struct bus_pair {
     struct peer *peers; /* heard on `fast` since it is connected; owned */
     int peer_count;
     bool is_connected; /* `fast` is */
-    bool is_trusted;   /* all other nodes hear it */
+    bool is_sure_connected;
+    bool is_trusted; /* all other nodes hear it */
 };
 
 /* Is a node among those that ours knows? */
@@ -127,10 +128,16 @@ static void on_event(void *data, const struct hub_event *event)
     self->options.callbacks->on_event(self->options.data, event);
 }
 
-static void on_connected(void *data)
+static void on_connected(struct bus_pair *self)
 {
-    struct bus_pair *self = data;
     self->options.callbacks->on_connected(self->options.data);
+}
+
+static void on_lost(struct bus_pair *self)
+{
+    if (!self->is_connected && !self->is_sure_connected) {
+        self->options.callbacks->on_lost(self->options.data);
+    }
 }
 
 static void on_sure_news(void *data, enum bus_news news, struct uuid node_id, struct uuid user_id)
@@ -166,12 +173,21 @@ static void on_fast_lost(void *data)
     struct bus_pair *self = data;
     self->is_connected = self->is_trusted = false;
     self->peer_count = 0;
-    self->options.callbacks->on_lost(self->options.data);
+    on_lost(self);
+}
+
+static void on_sure_connected(void *data)
+{
+    struct bus_pair *self = data;
+    self->is_sure_connected = true;
+    on_connected(self);
 }
 
 static void on_sure_lost(void *data)
 {
-    (void)data;
+    struct bus_pair *self = data;
+    self->is_sure_connected = false;
+    on_lost(self);
 }
 
 static void for_each_local(void *data, void (*visit)(void *visitor, struct uuid user_id), void *visitor)
@@ -186,7 +202,7 @@ static void for_each_peer(void *data, void (*visit)(void *visitor, struct uuid n
     self->options.callbacks->for_each_peer(self->options.data, visit, visitor);
 }
 
-static const struct bus_callbacks SURE = {on_event,     on_sure_news,   on_connected,
+static const struct bus_callbacks SURE = {on_event,     on_sure_news,   on_sure_connected,
                                           on_sure_lost, for_each_local, for_each_peer};
 static const struct bus_callbacks FAST = {on_event,     on_fast_news,   on_fast_connected,
                                           on_fast_lost, for_each_local, for_each_peer};

@@ -5,6 +5,7 @@
 #include "db/listener.h"
 #include "realtime/bus.h"
 #include "util/buffer.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/metrics.h"
 #include "util/utf8.h"
@@ -59,7 +60,7 @@ static void flush(struct bus_postgres *self)
     buffer_append(&payload, self->queue.data, length);
     if (!payload.failed) {
         listener_notify(self->listener, buffer_slice(&payload));
-        self->told_us = self->told_us == 0 ? metrics_now_us() : self->told_us;
+        self->told_us = self->told_us == 0 ? clock_now_us() : self->told_us;
         buffer_consume(&self->queue, length);
     }
     buffer_dispose(&payload);
@@ -146,7 +147,7 @@ static void complain(struct bus_postgres *self, struct slice payload)
 static void observe_echo(struct bus_postgres *self)
 {
     if (self->told_us != 0) {
-        metrics_observe(HISTOGRAM_BUS_LAG, metrics_now_us() - self->told_us);
+        metrics_observe(HISTOGRAM_BUS_LAG, clock_now_us() - self->told_us);
         self->told_us = 0;
     }
 }
@@ -170,12 +171,18 @@ static void on_listening(void *data)
     self->options.callbacks->on_connected(self->options.data);
 }
 
+static void on_lost(void *data)
+{
+    struct bus_postgres *self = data;
+    self->options.callbacks->on_lost(self->options.data);
+}
+
 static void on_idle(void *data)
 {
     flush(data);
 }
 
-static const struct listener_callbacks LISTENER_CALLBACKS = {on_listening, on_notification, on_idle};
+static const struct listener_callbacks LISTENER_CALLBACKS = {on_listening, on_lost, on_notification, on_idle};
 
 /* --- life --- */
 

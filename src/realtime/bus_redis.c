@@ -4,6 +4,7 @@
 
 #include "bus_codec.h"
 #include "realtime/bus.h"
+#include "util/hex.h"
 #include "util/log.h"
 
 /* Messages of bus_codec.c, one item each, behind a seal: 32 hexadecimal digits of a MAC over the rest of the message.
@@ -35,13 +36,9 @@ struct bus_redis {
 
 static void make_seal(const struct bus_redis *self, struct slice body, char out[SEAL_LENGTH])
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t mac[TOKEN_MAC_BYTES];
     token_key_mac(self->options.token_key, SLICE("stonechat bus"), body, mac);
-    for (int i = 0; i < SEAL_BYTES; i++) {
-        out[2 * i] = digits[mac[i] >> 4];
-        out[2 * i + 1] = digits[mac[i] & 15];
-    }
+    hex_write(mac, SEAL_BYTES, out);
 }
 
 static bool is_sealed(const struct bus_redis *self, struct slice seal, struct slice body)

@@ -30,6 +30,7 @@ struct client {
 struct presented {
     yajl_val tree; /* owns the texts */
     struct slice token, pid, offset;
+    bool is_token_wrong; /* it is of another type, or auth cannot be read */
 };
 
 static struct slice text_of(yajl_val tree, const char *name)
@@ -38,14 +39,21 @@ static struct slice text_of(yajl_val tree, const char *name)
     return value != NULL ? slice_of(value->u.string) : (struct slice){NULL, 0};
 }
 
+static bool is_token_wrong(yajl_val tree)
+{
+    yajl_val token = yajl_tree_get(tree, (const char *[]){"token", NULL}, yajl_t_any);
+    return tree == NULL || (token != NULL && !YAJL_IS_STRING(token) && !YAJL_IS_NULL(token));
+}
+
 static struct presented read_auth(struct slice auth)
 {
-    struct presented presented = {0};
+    struct presented presented = {.is_token_wrong = auth.length >= AUTH_MAX_BYTES};
     char text[AUTH_MAX_BYTES];
     if (auth.length > 0 && auth.length < sizeof text) {
         memcpy(text, auth.data, auth.length);
         text[auth.length] = '\0';
         presented.tree = yajl_tree_parse(text, NULL, 0);
+        presented.is_token_wrong = is_token_wrong(presented.tree);
         presented.token = text_of(presented.tree, "token");
         presented.pid = text_of(presented.tree, "pid");
         presented.offset = text_of(presented.tree, "offset");
@@ -55,9 +63,10 @@ static struct presented read_auth(struct slice auth)
 
 /* False when nobody speaks for this socket; without a reason it may come again. */
 static bool authenticate(const struct client_worker *worker, const struct sio_handshake *handshake,
-                         struct slice auth_token, struct token_claims *ret_claims, const char **ret_reason)
+                         const struct presented *presented, struct token_claims *ret_claims, const char **ret_reason)
 {
-    struct admission_papers papers = {auth_token, handshake->query, handshake->authorization};
+    struct admission_papers papers = {presented->token, presented->is_token_wrong, handshake->query,
+                                      handshake->authorization};
     enum admission admission = admission_check(worker->tokens, &papers, ret_claims);
     *ret_reason = admission == ADMISSION_NO_TOKEN    ? "Authentication error: No token provided"
                   : admission == ADMISSION_BAD_TOKEN ? BAD_TOKEN
@@ -176,7 +185,7 @@ static void on_connect(struct sio_socket *socket, const struct sio_handshake *ha
     struct client *client = calloc(1, sizeof *client);
     struct presented presented = read_auth(handshake->auth);
     const char *reason = NULL; /* without memory */
-    bool good = client != NULL && authenticate(worker, handshake, presented.token, &client->sender.claims, &reason);
+    bool good = client != NULL && authenticate(worker, handshake, &presented, &client->sender.claims, &reason);
     if (good) {
         client->socket = socket;
         client->sender.answers = &ANSWERS;

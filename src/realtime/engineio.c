@@ -3,56 +3,29 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "engineio_packet.h"
 #include "engineio_private.h"
+#include "util/base64url.h"
+#include "util/clock.h"
 
 /* Sessions: found by id, kept alive by pings, closed exactly once. Closing tells the handler and lets go of the
  * transport at once; the memory goes at the end of the turn, when nobody on the stack can still hold the pointer. */
 
 enum { LINGER_MS = 30 * 1000, LATE_POLL_MS = 5 * 1000, OPEN_PACKET_MAX_BYTES = 512 };
 
-uint64_t eio_monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* --- ids: 15 bytes as 20 characters; two of them name the node, one its worker, 12 are random --- */
-
-static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 void eio_sid_format(const uint8_t sid[15], char out[EIO_SID_LENGTH + 1])
 {
-    for (int i = 0; i < 5; i++) {
-        uint32_t group = (uint32_t)sid[3 * i] << 16 | (uint32_t)sid[3 * i + 1] << 8 | sid[3 * i + 2];
-        for (int digit = 0; digit < 4; digit++) {
-            *out++ = DIGITS[group >> (18 - 6 * digit) & 63];
-        }
-    }
-    *out = '\0';
+    base64url_encode(sid, 15, out);
 }
 
 bool eio_sid_parse(const char *text, uint8_t ret_sid[15])
 {
     uint8_t sid[15];
-    if (strlen(text) != EIO_SID_LENGTH) {
+    if (!base64url_decode(slice_of(text), sid, sizeof sid)) {
         return false;
-    }
-    for (int i = 0; i < 5; i++) {
-        uint32_t group = 0;
-        for (int digit = 0; digit < 4; digit++) {
-            const char *found = strchr(DIGITS, text[4 * i + digit]);
-            if (found == NULL) {
-                return false;
-            }
-            group = group << 6 | (uint32_t)(found - DIGITS);
-        }
-        sid[3 * i] = (uint8_t)(group >> 16);
-        sid[3 * i + 1] = (uint8_t)(group >> 8);
-        sid[3 * i + 2] = (uint8_t)group;
     }
     memcpy(ret_sid, sid, sizeof sid);
     return true;
@@ -91,7 +64,7 @@ struct eio_session *eio_session_find(struct eio_server *server, const uint8_t si
 {
     struct eio_session *session = uuid_map_get(&server->sessions, key_of(sid));
     if (session != NULL && session->state == EIO_STATE_OPEN && session->awaits_pong &&
-        session->heartbeat.due_ms <= eio_monotonic_ms()) {
+        session->heartbeat.due_ms <= clock_now_ms()) {
         eio_session_close(session, SIO_PING_TIMEOUT, WS_CLOSE_NORMAL); /* its timer is late */
         return NULL;
     }
@@ -216,20 +189,13 @@ static void close_doomed(struct eio_session *session)
                                             .linger_ms = is_orderly ? LINGER_MS : 0});
 }
 
-/* Its client has paused polling and is about to say `5`. Closed now, it would notice only by its heartbeat: what it
- * has of the WebSocket is not its transport yet, and it asks for nothing by the other. */
-static bool is_moving(const struct eio_session *session)
-{
-    return session->probe != NULL && eio_probe_is_accepted(session->probe);
-}
-
 /* The end of a turn in which something happened. A closed session's server may be gone. */
 static void on_work(struct loop_deferred *work)
 {
     struct eio_session *session = (struct eio_session *)((char *)work - offsetof(struct eio_session, work));
     const struct eio_handler *handler = session->handler;
     handler->on_turn_end(session);
-    if (session->doom != NULL && session->state == EIO_STATE_OPEN && !is_moving(session)) {
+    if (session->doom != NULL && session->state == EIO_STATE_OPEN && !eio_session_is_moving(session)) {
         close_doomed(session);
     }
     if (session->state == EIO_STATE_OPEN && session->polling != NULL) {
@@ -252,7 +218,7 @@ static void on_heartbeat(struct timer *timer)
     } else if (session->awaits_pong) {
         eio_session_close(session, SIO_PING_TIMEOUT, WS_CLOSE_NORMAL);
     } else {
-        uint64_t late_ms = eio_monotonic_ms() - timer->due_ms, timeout_ms = server->options.ping_timeout_ms;
+        uint64_t late_ms = clock_now_ms() - timer->due_ms, timeout_ms = server->options.ping_timeout_ms;
         session->awaits_pong = true;
         loop_timer_start(server->loop, timer, late_ms < timeout_ms ? timeout_ms - late_ms : 0);
         eio_session_send(session, server->ping, SIO_SENDING_COUNTED);
@@ -534,26 +500,41 @@ struct eio_server *eio_server_create(struct eio_group *group, int worker, struct
     return server;
 }
 
-static void close_all(struct eio_server *server, bool waits_for_moves)
+static const char STOPPING[] = "server shutting down";
+
+bool eio_server_let_go(struct eio_server *server, int max)
 {
-    static const char REASON[] = "server shutting down";
     atomic_store(&server->is_closing, true);
     struct eio_session *next;
     for (struct eio_session *session = server->first; session != NULL; session = next) {
         next = session->next;
         if (session->state == EIO_STATE_LINGERING) {
             forget(session);
-        } else if (waits_for_moves && is_moving(session)) {
-            eio_session_close_later(session, REASON);
+        } else if (session->doom != NULL) {
+            continue;
+        } else if (max-- <= 0) {
+            return false;
+        } else if (eio_session_is_moving(session)) {
+            eio_session_close_later(session, STOPPING);
         } else {
-            eio_session_close(session, REASON, WS_CLOSE_GOING_AWAY);
+            eio_session_close(session, STOPPING, WS_CLOSE_GOING_AWAY);
         }
     }
+    return true;
 }
 
-void eio_server_close_all(struct eio_server *server)
+static void close_all(struct eio_server *server)
 {
-    close_all(server, true);
+    atomic_store(&server->is_closing, true);
+    struct eio_session *next;
+    for (struct eio_session *session = server->first; session != NULL; session = next) {
+        next = session->next;
+        if (session->state == EIO_STATE_LINGERING) {
+            forget(session);
+        } else {
+            eio_session_close(session, STOPPING, WS_CLOSE_GOING_AWAY);
+        }
+    }
 }
 
 void eio_server_destroy(struct eio_server *server)
@@ -561,7 +542,7 @@ void eio_server_destroy(struct eio_server *server)
     if (server == NULL) {
         return;
     }
-    close_all(server, false);
+    close_all(server);
     atomic_store(&server->group->servers[server->worker], NULL);
     ws_host_dispose(&server->sockets);
     uuid_map_dispose(&server->sessions);

@@ -98,7 +98,7 @@ void eio_group_set_node(struct eio_group *group, int node);
 
 struct eio_server *eio_server_create(struct eio_group *group, int worker, struct loop *loop,
                                      const struct eio_options *options, const struct eio_handler *handler, void *owner);
-void eio_server_close_all(struct eio_server *server);
+bool eio_server_let_go(struct eio_server *server, int max);
 void eio_server_destroy(struct eio_server *server);
 void *eio_server_owner(const struct eio_server *server);
 struct loop *eio_server_loop(const struct eio_server *server);

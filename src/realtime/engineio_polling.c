@@ -2,6 +2,7 @@
 
 #include "engineio_packet.h"
 #include "engineio_private.h"
+#include "util/clock.h"
 #include "util/utf8.h"
 
 /* HTTP long-polling: a GET waits until there is something to send, and what is sent in one turn of the loop goes in one
@@ -98,13 +99,12 @@ void eio_request_poll(struct eio_server *server, struct eio_request *request)
         eio_session_close(session, "transport error", WS_CLOSE_NONE);
         eio_request_answer_error(request, EIO_ERROR_BAD_REQUEST);
     } else {
-        bool is_moving = session->probe != NULL && eio_probe_is_accepted(session->probe);
         session->polling->poll = request;
         request->session = session;
         if (server->options.polling_hold_ms > 0) {
             loop_timer_start(server->loop, &session->polling->hold, server->options.polling_hold_ms);
         }
-        eio_polling_flush(session, is_moving ? "6" : NULL);
+        eio_polling_flush(session, eio_session_is_moving(session) ? "6" : NULL);
     }
 }
 
@@ -120,7 +120,7 @@ static bool read_packets(struct eio_session *session, struct slice body)
         struct eio_packet packet;
         struct slice before = body;
         good = eio_payload_next(&body, &is_last, &bytes, &packet);
-        if (!rate_take(&session->rate, max_per_second, 1, eio_monotonic_ms())) {
+        if (!rate_take(&session->rate, max_per_second, 1, clock_now_ms())) {
             eio_session_close(session, "transport error", WS_CLOSE_POLICY); /* what follows goes to nobody */
             break;
         }

@@ -33,8 +33,6 @@ struct eio_server {
     struct sio_frame *ping; /* the same for all */
 };
 
-uint64_t eio_monotonic_ms(void);
-
 /* --- sessions (engineio.c) --- */
 
 /* A session with its first transport: a stream, or NULL for polling. NULL when that failed; the stream is then closed.
@@ -113,7 +111,9 @@ void eio_poll_left(struct eio_request *request);
 /* A WebSocket for the session of `sid` has come to the owner's thread. */
 void eio_probe_start(struct eio_server *server, const uint8_t sid[15], struct stream *stream);
 void eio_probe_cancel(struct eio_session *session, enum ws_close_code code);
-bool eio_probe_is_accepted(const struct eio_probe *probe);
+/* Has the client paused polling, and is about to say `5`? Closed now, it would notice only by its heartbeat: what it
+ * has of the WebSocket is not its transport yet, and it asks for nothing by the other. */
+bool eio_session_is_moving(const struct eio_session *session);
 
 /* --- for other nodes (engineio_forward.c) --- */
 

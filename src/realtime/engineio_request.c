@@ -30,6 +30,14 @@ static void reply(struct http_request *http, int http_status, const char *conten
     }
 }
 
+/* Engine.IO has no error for this: the client may come again. */
+static void turn_away(struct http_request *http)
+{
+    if (!http_request_is_done(http)) {
+        http_request_refuse(http, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
+    }
+}
+
 void eio_reply_error(struct http_request *http, enum eio_error error)
 {
     reply(http, ERRORS[error].http_status, JSON_TYPE, slice_of(ERRORS[error].body));
@@ -113,6 +121,8 @@ static void finish(struct eio_request *request)
             return;
         }
         eio_reply_error(request->http, EIO_ERROR_BAD_REQUEST);
+    } else if (request->http_status == 503) {
+        turn_away(request->http);
     } else {
         reply(request->http, request->http_status, request->content_type, buffer_slice(&request->reply));
     }
@@ -252,7 +262,7 @@ static void hand_over(struct eio_server *home, struct http_request *http, enum e
     }
     struct eio_request *request = request_create(home, owner, http, type, sid);
     if (request == NULL) {
-        reply(http, 503, NULL, (struct slice){NULL, 0});
+        turn_away(http);
         return;
     }
     if (type == EIO_REQUEST_POLL) {
@@ -281,7 +291,7 @@ static void open_by_polling(struct eio_server *server, struct http_request *http
     struct eio_session *session = eio_session_open(server, NULL, &opening);
     struct buffer body = buffer_init(512);
     if (session == NULL) {
-        reply(http, 503, NULL, (struct slice){NULL, 0});
+        turn_away(http);
         return;
     }
     eio_session_describe(session, &body);
@@ -318,7 +328,7 @@ static void open_by_websocket(struct eio_server *server, struct http_request *ht
     struct eio_opening opening = opening_of(http);
     struct handshake *handshake = malloc(sizeof *handshake + opening.query.length + opening.authorization.length);
     if (handshake == NULL) {
-        reply(http, 503, NULL, (struct slice){NULL, 0});
+        turn_away(http);
         return;
     }
     *handshake = (struct handshake){.group = eio_group_ref(server->group), .worker = server->worker};
@@ -346,19 +356,15 @@ static bool is_method(const struct http_request *http, const char *method)
     return slice_equals(http_request_method(http), slice_of(method));
 }
 
+/* Readable or not. */
 static bool has_parameter(const struct http_request *http, const char *name)
 {
-    struct slice rest = http_request_query(http);
-    size_t length = strlen(name);
-    while (rest.length > length) {
-        if (memcmp(rest.data, name, length) == 0 && rest.data[length] == '=') {
+    for (struct slice rest = http_request_query(http); rest.length > 0;) {
+        struct slice parameter = slice_take_until(&rest, '&');
+        bool has_value = parameter.length > strlen(name);
+        if (slice_equals(slice_take_until(&parameter, '='), slice_of(name)) && has_value) {
             return true;
         }
-        const char *end = memchr(rest.data, '&', rest.length);
-        if (end == NULL) {
-            return false;
-        }
-        rest = (struct slice){end + 1, rest.length - (size_t)(end + 1 - rest.data)};
     }
     return false;
 }
@@ -379,7 +385,7 @@ static void handle_handshake(struct eio_server *server, struct http_request *htt
     } else if (!http_request_query_parameter(http, "EIO", version, sizeof version) || strcmp(version, "4") != 0) {
         eio_reply_error(http, EIO_ERROR_PROTOCOL_VERSION);
     } else if (server->is_closing) {
-        reply(http, 503, NULL, (struct slice){NULL, 0});
+        turn_away(http);
     } else if (is_websocket) {
         open_by_websocket(server, http);
     } else {

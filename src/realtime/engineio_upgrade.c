@@ -14,9 +14,9 @@ struct eio_probe {
     bool is_accepted; /* its ping was answered */
 };
 
-bool eio_probe_is_accepted(const struct eio_probe *probe)
+bool eio_session_is_moving(const struct eio_session *session)
 {
-    return probe->is_accepted;
+    return session->probe != NULL && session->probe->is_accepted;
 }
 
 /* The probe is over; its WebSocket is somebody else's. A close that waited for it goes on. */

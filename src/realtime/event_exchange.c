@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "util/clock.h"
 #include "util/json.h"
+#include "util/log.h"
 #include "util/metrics.h"
 #include "util/utf8.h"
 
@@ -25,10 +27,19 @@ struct event_exchange {
 static const char NO_METHOD[] = "", OTHER_EVENT[] = "other";
 
 /* `operation` is NULL for an event that there is not. */
-static void count_answer(const struct operation *operation, enum status status, int64_t started_us)
+static void count_answer(const struct operation *operation, const struct token_claims *actor, enum status status,
+                         int64_t started_us)
 {
-    metrics_count_answer(METRICS_EVENT, NO_METHOD, operation != NULL ? operation->name : OTHER_EVENT,
-                         status_http(status), metrics_now_us() - started_us);
+    const char *name = operation != NULL ? operation->name : OTHER_EVENT;
+    int64_t duration_us = clock_now_us() - started_us;
+    metrics_count_answer(METRICS_EVENT, NO_METHOD, name, status_http(status), duration_us);
+    if (log_enabled(LOG_DEBUG)) {
+        char user[UUID_TEXT_LENGTH];
+        uuid_format(actor->user_id, user);
+        log_write(LOG_DEBUG, "event", LOG_STR("event", name),
+                  LOG_STR("code", status == STATUS_OK ? "OK" : status_code(status)),
+                  LOG_REAL("ms", (double)duration_us / 1e3), LOG_SLICE("user", ((struct slice){user, sizeof user})));
+    }
 }
 
 static void on_reply(struct exchange *exchange, enum status status, const char *name, struct slice json,
@@ -38,7 +49,7 @@ static void on_reply(struct exchange *exchange, enum status status, const char *
     const struct event_exchange *self = (struct event_exchange *)exchange;
     const struct event_ack *ack = &self->ack;
     struct event_sender *sender = exchange->peer;
-    count_answer(exchange->operation, status, self->started_us);
+    count_answer(exchange->operation, &exchange->actor, status, self->started_us);
     if (!ack->is_wanted) {
         return;
     }
@@ -101,7 +112,7 @@ static void send_failure(struct event_sender *sender, const struct event_ack *ac
 static void on_fail(struct exchange *exchange, enum status status, const char *message, struct slice errors)
 {
     struct event_exchange *self = (struct event_exchange *)exchange;
-    count_answer(exchange->operation, status, self->started_us);
+    count_answer(exchange->operation, &exchange->actor, status, self->started_us);
     send_failure(exchange->peer, &self->ack, slice_of(exchange->operation->name),
                  &(struct failure){.status = status, .message = message, .errors = errors});
 }
@@ -203,7 +214,7 @@ static bool is_within_limits(struct event_sender *sender, const struct operation
         sender->refusals = 0;
         return true;
     }
-    count_answer(operation, STATUS_RATE_LIMITED, metrics_now_us());
+    count_answer(operation, &sender->claims, STATUS_RATE_LIMITED, clock_now_us());
     send_failure(sender, ack, event,
                  &(struct failure){.status = STATUS_RATE_LIMITED,
                                    .message = status_message(STATUS_RATE_LIMITED),
@@ -230,7 +241,7 @@ static struct event_exchange *exchange_create(struct event_sender *sender, const
     exchange->actor = sender->claims;
     exchange->origin = sender->session->id;
     fields_init(&exchange->input);
-    self->started_us = metrics_now_us();
+    self->started_us = clock_now_us();
     self->ack = *ack;
     if (ack->text.length > 0) {
         self->ack.text.data = memcpy(self->ack_text, ack->text.data, ack->text.length);
@@ -252,7 +263,7 @@ void event_exchange_start(struct event_sender *sender, struct slice event, struc
         return;
     }
     if (operation == NULL) {
-        count_answer(NULL, STATUS_INVALID_PAYLOAD, metrics_now_us());
+        count_answer(NULL, &sender->claims, STATUS_INVALID_PAYLOAD, clock_now_us());
         event_exchange_refuse(sender, event, ack, STATUS_INVALID_PAYLOAD, "Unknown event");
         return;
     }
@@ -261,9 +272,12 @@ void event_exchange_start(struct event_sender *sender, struct slice event, struc
         event_exchange_refuse(sender, event, ack, STATUS_UNAVAILABLE, status_message(STATUS_UNAVAILABLE));
         return;
     }
+    struct log_context context = {.id = uuid_generate()};
+    const struct log_context *before = log_enter(&context);
     fields_read_json(operation->fields, data, &self->exchange.input);
     if (exchange_check_input(&self->exchange)) {
         operation->handle(&self->exchange);
     }
+    log_leave(before);
     exchange_unref(&self->exchange);
 }

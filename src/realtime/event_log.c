@@ -8,10 +8,14 @@ static const struct db_statement FIND_POSITION = {
     " JOIN users u ON u.id = q.id"};
 
 static const struct db_statement READ = {
-    "event_log_read", "uii",
-    "SELECT q.ord, l.* FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY q (id, after, max, ord)"
-    " CROSS JOIN LATERAL (SELECT e.seq, e.type, e.payload, e.origin FROM event_log e"
-    "  WHERE e.user_id = q.id AND e.seq > q.after ORDER BY e.seq LIMIT q.max) l"};
+    "event_log_read", "uiii",
+    "SELECT q.ord, l.seq, l.type, l.payload, l.origin"
+    " FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY q (id, after, max, bytes, ord)"
+    " CROSS JOIN LATERAL (SELECT p.*,"
+    "   sum(octet_length(p.payload)) OVER (ORDER BY p.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+    "  FROM (SELECT e.seq, e.type, e.payload, e.origin FROM event_log e"
+    "   WHERE e.user_id = q.id AND e.seq > q.after ORDER BY e.seq LIMIT q.max) p) l"
+    " WHERE coalesce(l.before, 0) < q.bytes"};
 
 static const struct db_statement PRUNE = {"event_log_prune", "ii",
                                           "SELECT ord, pruned FROM prune_events($1::bigint[], $2::bigint[])"};
@@ -29,12 +33,13 @@ struct event_log_position event_log_decode_position(const struct db_rows *rows)
     return (struct event_log_position){db_integer(rows, 0, 0), db_integer(rows, 0, 1)};
 }
 
-void event_log_read(struct db_call *call, struct uuid user_id, int64_t after, int64_t max)
+void event_log_read(struct db_call *call, struct uuid user_id, int64_t after, int64_t max, int64_t max_bytes)
 {
     call->statement = &READ;
     call->values[0] = DB_UUID(user_id);
     call->values[1] = DB_INT(after);
     call->values[2] = DB_INT(max);
+    call->values[3] = DB_INT(max_bytes);
 }
 
 struct event_log_entry event_log_decode(const struct db_rows *rows, int row)

@@ -1,6 +1,7 @@
 #include "realtime/event_streams.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "frame.h"
 #include "realtime/rendering.h"
 #include "slow_consumer.h"
+#include "util/digits.h"
 #include "util/fields.h"
 
 /* A stream is there from the request to the end of the reply, and for that long its session is in the hub; only the
@@ -85,12 +87,19 @@ static void on_end(void *data)
     destroy_stream(data);
 }
 
+/* What comes from the log is this stream's alone; a live event is shared by all that are told of it. */
+static void tell_what_is_held(struct event_stream *stream)
+{
+    http_request_hold(stream->request, frame_queue_paced(&stream->queue));
+}
+
 /* Behind what is on its way. The stream may be gone then. */
 static void end_stream(struct event_stream *stream)
 {
     stream->is_ending = true;
     session_leave(&stream->session);
     frame_queue_cut(&stream->queue, stream->sending);
+    tell_what_is_held(stream);
     loop_timer_stop(stream->streams->options.loop, &stream->heartbeat);
     http_request_end(stream->request);
 }
@@ -112,6 +121,7 @@ static void write_piece(struct event_stream *stream)
     }
     stream->sending = count;
     http_request_send(stream->request, vectors, (int)count);
+    tell_what_is_held(stream);
 }
 
 static void on_work(struct loop_deferred *work)
@@ -121,6 +131,8 @@ static void on_work(struct loop_deferred *work)
         end_stream(stream);
     } else if (!http_request_is_sending(stream->request) && stream->queue.count > 0) {
         write_piece(stream);
+    } else {
+        tell_what_is_held(stream);
     }
 }
 
@@ -229,7 +241,7 @@ static const struct field QUERY_FIELDS[] = {{.name = "since", .type = FIELD_TEXT
 static bool is_number(struct slice text)
 {
     for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9') {
+        if (!digits_hold(text.data[i])) {
             return false;
         }
     }
@@ -319,16 +331,21 @@ struct event_streams *event_streams_create(const struct event_streams_options *o
     return streams;
 }
 
-void event_streams_close_all(struct event_streams *streams)
+bool event_streams_let_go(struct event_streams *streams, int max)
 {
     struct event_stream *next;
     streams->is_closing = true;
     for (struct event_stream *stream = streams->first; stream != NULL; stream = next) {
         next = stream->next;
-        if (stream->is_started) {
-            end_stream(stream);
+        if (!stream->is_started || stream->is_ending) {
+            continue;
         }
+        if (max-- <= 0) {
+            return false;
+        }
+        end_stream(stream);
     }
+    return true;
 }
 
 void event_streams_destroy(struct event_streams *streams)
@@ -336,7 +353,7 @@ void event_streams_destroy(struct event_streams *streams)
     if (streams == NULL) {
         return;
     }
-    event_streams_close_all(streams);
+    event_streams_let_go(streams, INT_MAX);
     for (struct event_stream *stream = streams->first; stream != NULL; stream = stream->next) {
         session_leave(&stream->session);
     }

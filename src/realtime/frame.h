@@ -52,13 +52,18 @@ struct frame_queue {
     struct sio_frame **many; /* instead of `few`, while there are more */
     uint32_t head, count, capacity;
     size_t bytes;       /* on the wire */
-    size_t paced_bytes; /* of those, what its sender paces; may be less by now. See frame_queue_counted */
+    size_t paced_bytes; /* of those, what its sender paces; may be less by now. See frame_queue_paced */
 };
+
+static inline size_t frame_queue_paced(const struct frame_queue *queue)
+{
+    return queue->bytes < queue->paced_bytes ? queue->bytes : queue->paced_bytes;
+}
 
 /* What counts against a cap. */
 static inline size_t frame_queue_counted(const struct frame_queue *queue)
 {
-    return queue->bytes > queue->paced_bytes ? queue->bytes - queue->paced_bytes : 0;
+    return queue->bytes - frame_queue_paced(queue);
 }
 
 /* Adds a reference of its own. False without memory. */

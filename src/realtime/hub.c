@@ -47,7 +47,9 @@ struct hub {
     int session_count;
     hub_on_user on_user;
     void *on_user_data;
+    bool is_stopped;
     struct timer retry;
+    bool is_retrying; /* `retry` runs */
     struct timer expiry;
     int64_t next_expiry_s; /* no session's token expires earlier; 0: none expires */
 };
@@ -165,7 +167,7 @@ void hub_submit(struct hub *hub, struct db_call *call)
 
 bool hub_has_database(const struct hub *hub)
 {
-    return db_is_available(hub->options.db);
+    return !hub->is_stopped && db_is_available(hub->options.db);
 }
 
 /* --- all sessions --- */
@@ -182,12 +184,42 @@ static void for_each_session(struct hub *hub, void (*act)(struct session *sessio
 
 static void on_retry(struct timer *timer)
 {
-    for_each_session((struct hub *)((char *)timer - offsetof(struct hub, retry)), session_retry);
+    struct hub *hub = (struct hub *)((char *)timer - offsetof(struct hub, retry));
+    hub->is_retrying = false;
+    for_each_session(hub, session_retry);
 }
 
+/* Who comes later waits with the others: while somebody is refused again and again, a timer that is moved never fires.
+ */
 void hub_retry_later(struct hub *hub)
 {
-    loop_timer_start(hub->options.loop, &hub->retry, RETRY_MS);
+    if (!hub->is_retrying) {
+        hub->is_retrying = true;
+        loop_timer_start(hub->options.loop, &hub->retry, RETRY_MS);
+    }
+}
+
+/* False when nobody waits. Who is told that may leave, and takes his entry along. */
+static bool give_one_up(struct hub *hub)
+{
+    size_t cursor = 0;
+    for (struct hub_user *user; (user = uuid_map_next(&hub->users, &cursor)) != NULL;) {
+        for (struct session *session = user->sessions; session != NULL; session = session->next) {
+            if (session_give_up(session)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void hub_stop(struct hub *hub)
+{
+    if (hub != NULL) {
+        hub->is_stopped = true;
+        while (give_one_up(hub)) {
+        }
+    }
 }
 
 struct look {

@@ -1,9 +1,11 @@
 #include "json_scan.h"
 
-#include "util/utf8.h"
-
 #include <stdint.h>
 #include <string.h>
+
+#include "util/digits.h"
+#include "util/hex.h"
+#include "util/utf8.h"
 
 static bool scan_any(struct json_scan *scan);
 
@@ -28,14 +30,6 @@ bool json_scan_at_end(struct json_scan *scan)
 {
     skip_space(scan);
     return scan->at == scan->end;
-}
-
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
 }
 
 /* Four hexadecimal digits, or -1. */
@@ -99,7 +93,7 @@ static bool scan_word(struct json_scan *scan, struct slice word)
 static bool scan_digits(struct json_scan *scan)
 {
     const char *start = scan->at;
-    while (scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9') {
+    while (scan->at < scan->end && digits_hold(*scan->at)) {
         scan->at++;
     }
     return scan->at > start;
@@ -172,17 +166,8 @@ static bool scan_member(struct json_scan *scan, struct placeholder *placeholder)
 
 static bool is_index(struct slice number, int count)
 {
-    int index = 0;
-    if (number.length == 0 || number.length > 4) {
-        return false;
-    }
-    for (size_t i = 0; i < number.length; i++) {
-        if (number.data[i] < '0' || number.data[i] > '9') {
-            return false;
-        }
-        index = index * 10 + (number.data[i] - '0');
-    }
-    return index < count;
+    int64_t index;
+    return digits_read(number, 4, &index) && index < count;
 }
 
 static bool scan_object(struct json_scan *scan)

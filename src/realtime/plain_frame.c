@@ -1,31 +1,17 @@
 #include "plain_frame.h"
 
+#include "util/digits.h"
+
 enum { ACK_ID_MAX_BYTES = 128, FRAME_MAX_BYTES = 1 << 20 };
 
 /* --- the header --- */
 
-/* Takes the next member off a list that is separated by commas. */
-static struct slice take_member(struct slice *list)
-{
-    const char *comma = list->length > 0 ? memchr(list->data, ',', list->length) : NULL;
-    struct slice member = {list->data, comma != NULL ? (size_t)(comma - list->data) : list->length};
-    size_t used = member.length + (comma != NULL ? 1 : 0);
-    *list = (struct slice){used > 0 ? list->data + used : list->data, list->length - used};
-    while (member.length > 0 && memchr(" \t", member.data[0], 2) != NULL) {
-        member = (struct slice){member.data + 1, member.length - 1};
-    }
-    while (member.length > 0 && memchr(" \t", member.data[member.length - 1], 2) != NULL) {
-        member.length--;
-    }
-    return member;
-}
-
 bool plain_protocol_read(struct slice list, struct slice *ret_token)
 {
     while (list.length > 0) {
-        struct slice member = take_member(&list);
+        struct slice member = slice_trim(slice_take_until(&list, ','));
         if (member.length == 6 && strncasecmp(member.data, "bearer", 6) == 0) {
-            *ret_token = take_member(&list);
+            *ret_token = slice_trim(slice_take_until(&list, ','));
             return true;
         }
     }
@@ -46,7 +32,7 @@ static const struct field FRAME_FIELDS[] = {
 static bool is_ack_id(struct slice json)
 {
     char first = json.data[0];
-    return json.length <= ACK_ID_MAX_BYTES && (first == '"' || first == '-' || (first >= '0' && first <= '9'));
+    return json.length <= ACK_ID_MAX_BYTES && (first == '"' || first == '-' || digits_hold(first));
 }
 
 bool plain_frame_read(struct slice message, struct plain_frame *ret_frame)

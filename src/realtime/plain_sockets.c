@@ -1,6 +1,7 @@
 #include "realtime/plain_sockets.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,16 +252,12 @@ static struct slice without_quotes(struct slice json)
 static void authenticate(struct plain_socket *socket, struct slice data)
 {
     struct field_values values;
-    struct token_cache *tokens = socket->sockets->options.worker->tokens;
-    enum admission admission = ADMISSION_NO_TOKEN;
     fields_init(&values);
     fields_read_json(AUTH_FIELDS, data, &values);
-    if (values.values[AUTH_TOKEN].present) {
-        struct admission_papers papers = {.token = values.values[AUTH_TOKEN].text};
-        admission = admission_check(tokens, &papers, &socket->sender.claims);
-    } else if (values.values[AUTH_TOKEN].is_wrong) {
-        admission = ADMISSION_BAD_TOKEN;
-    }
+    const struct field_value *token = &values.values[AUTH_TOKEN];
+    struct admission_papers papers = {.token = token->text, .is_token_wrong = token->is_wrong};
+    enum admission admission =
+        admission_check(socket->sockets->options.worker->tokens, &papers, &socket->sender.claims);
     if (values.values[AUTH_SINCE].present) {
         keep_offset(socket, without_quotes(values.values[AUTH_SINCE].text));
     }
@@ -435,10 +432,10 @@ struct plain_sockets *plain_sockets_create(const struct plain_sockets_options *o
     return sockets;
 }
 
-void plain_sockets_close_all(struct plain_sockets *sockets)
+bool plain_sockets_let_go(struct plain_sockets *sockets, int max)
 {
     sockets->is_closing = true;
-    ws_host_close_all(&sockets->host, WS_CLOSE_GOING_AWAY);
+    return ws_host_let_go(&sockets->host, WS_CLOSE_GOING_AWAY, max);
 }
 
 int plain_sockets_count(const struct plain_sockets *sockets)
@@ -451,7 +448,7 @@ void plain_sockets_destroy(struct plain_sockets *sockets)
     if (sockets == NULL) {
         return;
     }
-    plain_sockets_close_all(sockets);
+    plain_sockets_let_go(sockets, INT_MAX);
     ws_host_dispose(&sockets->host);
     sockets->is_destroyed = true;
     free_when_unused(sockets);

@@ -20,11 +20,13 @@ struct person {
     uint32_t visit;
     uint32_t nodes; /* others that hold him */
     bool is_here;
+    bool has_left_untold; /* not here any more, but others still held him then */
 };
 
 struct remote_node {
     struct uuid id;
-    struct uuid_map users; /* values are the epoch in which that was said last */
+    struct uuid_map users; /* values are when that was said last, in ms and one more */
+    uint64_t heard_ms;
     struct remote_node *next;
 };
 
@@ -36,7 +38,6 @@ struct shard {
 struct presence {
     uint32_t grace_ms;
     struct remote_node *nodes;
-    uintptr_t epoch;
     struct shard shards[SHARDS];
 };
 
@@ -68,7 +69,6 @@ struct presence *presence_create(uint32_t grace_ms)
         return NULL;
     }
     presence->grace_ms = grace_ms;
-    presence->epoch = 1;
     for (int i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&presence->shards[i].mutex, NULL);
     }
@@ -81,7 +81,7 @@ void presence_destroy(struct presence *presence)
         return;
     }
     while (presence->nodes != NULL) {
-        presence_forget_node(presence, presence->nodes->id);
+        presence_forget_node(presence, presence->nodes->id, NULL, NULL);
     }
     for (int i = 0; i < SHARDS; i++) {
         struct person *person;
@@ -131,6 +131,7 @@ static struct change enter(struct shard *shard, struct uuid user_id)
     person->workers++;
     person->visit++;
     person->is_here = true;
+    person->has_left_untold = false;
     return change;
 }
 
@@ -153,6 +154,7 @@ static struct change forget(struct shard *shard, struct uuid user_id, uint32_t v
     }
     struct change change = {true, person->nodes > 0};
     person->is_here = false;
+    person->has_left_untold = change.is_elsewhere;
     remove_if_gone(shard, person);
     return change;
 }
@@ -302,81 +304,87 @@ bool presence_knows_node(const struct presence *presence, struct uuid node_id)
     return find_node(presence, node_id) != NULL;
 }
 
-bool presence_add_node(struct presence *presence, struct uuid node_id)
+bool presence_add_node(struct presence *presence, struct uuid node_id, uint64_t now_ms)
 {
-    if (find_node(presence, node_id) != NULL) {
-        return true;
-    }
-    struct remote_node *node = calloc(1, sizeof *node);
+    struct remote_node *node = find_node(presence, node_id);
     if (node == NULL) {
-        return false;
+        node = calloc(1, sizeof *node);
+        if (node == NULL) {
+            return false;
+        }
+        *node = (struct remote_node){.id = node_id, .next = presence->nodes};
+        presence->nodes = node;
     }
-    *node = (struct remote_node){.id = node_id, .next = presence->nodes};
-    presence->nodes = node;
+    node->heard_ms = now_ms;
     return true;
 }
 
-/* Counts a node that holds him, or one less. True when that changes whether he is online. */
-static bool count_node(struct presence *presence, struct uuid user_id, bool is_there)
+/* Counts a node that holds him, or one less. */
+static struct presence_change count_node(struct presence *presence, struct uuid user_id, bool is_there)
 {
     struct shard *shard = shard_of(presence, user_id);
-    bool has_changed = false;
+    struct presence_change change = {0};
     pthread_mutex_lock(&shard->mutex);
     struct person *person = is_there ? find_or_add(shard, user_id) : uuid_map_get(&shard->people, user_id);
     if (person != NULL && is_there) {
-        has_changed = person->nodes++ == 0 && !person->is_here;
+        change.has_changed = person->nodes++ == 0 && !person->is_here;
     } else if (person != NULL && person->nodes > 0) {
-        has_changed = --person->nodes == 0 && !person->is_here;
+        change.has_changed = --person->nodes == 0 && !person->is_here;
+        change.has_left_untold = change.has_changed && person->has_left_untold;
         remove_if_gone(shard, person);
     }
     pthread_mutex_unlock(&shard->mutex);
-    return has_changed;
+    return change;
 }
 
-bool presence_set_remote(struct presence *presence, struct uuid node_id, struct uuid user_id, bool is_there)
+struct presence_change presence_set_remote(struct presence *presence, struct uuid node_id, struct uuid user_id,
+                                           bool is_there, uint64_t now_ms)
 {
-    struct remote_node *node = presence_add_node(presence, node_id) ? find_node(presence, node_id) : NULL;
+    static const struct presence_change none = {0};
+    struct remote_node *node = presence_add_node(presence, node_id, now_ms) ? find_node(presence, node_id) : NULL;
     bool was_there = node != NULL && uuid_map_get(&node->users, user_id) != NULL;
-    if (node == NULL || (is_there && !uuid_map_put(&node->users, user_id, (void *)presence->epoch))) {
-        return false;
+    if (node == NULL || (is_there && !uuid_map_put(&node->users, user_id, (void *)(uintptr_t)(now_ms + 1)))) {
+        return none;
     }
     if (!is_there) {
         uuid_map_remove(&node->users, user_id);
     }
-    return is_there != was_there && count_node(presence, user_id, is_there);
+    return is_there != was_there ? count_node(presence, user_id, is_there) : none;
 }
 
-void presence_start_epoch(struct presence *presence)
-{
-    presence->epoch++;
-}
-
-/* A user of the node of whom nothing was said in this epoch. */
-static const struct uuid_map_entry *find_old(const struct presence *presence, const struct remote_node *node,
-                                             size_t *at)
+/* A user of the node of whom nothing was said since. */
+static const struct uuid_map_entry *find_old(const struct remote_node *node, uint64_t since_ms, size_t *at)
 {
     while (*at < node->users.capacity) {
         const struct uuid_map_entry *entry = &node->users.entries[(*at)++];
-        if (entry->value != NULL && (uintptr_t)entry->value < presence->epoch) {
+        if (entry->value != NULL && (uintptr_t)entry->value <= since_ms) {
             return entry;
         }
     }
     return NULL;
 }
 
-void presence_sweep(struct presence *presence)
+void presence_sweep(struct presence *presence, uint64_t since_ms, const struct presence_losses *losses, void *data)
 {
-    for (struct remote_node *node = presence->nodes; node != NULL; node = node->next) {
+    struct remote_node *next;
+    for (struct remote_node *node = presence->nodes; node != NULL; node = next) {
         const struct uuid_map_entry *old;
-        for (size_t at = 0; (old = find_old(presence, node, &at)) != NULL; at = 0) { /* a removal moves others */
+        next = node->next;
+        for (size_t at = 0; (old = find_old(node, since_ms, &at)) != NULL; at--) { /* another one moves there */
             struct uuid user_id = old->key;
             uuid_map_remove(&node->users, user_id);
-            count_node(presence, user_id, false);
+            if (count_node(presence, user_id, false).has_left_untold) {
+                losses->on_untold(data, user_id);
+            }
+        }
+        if (node->heard_ms < since_ms) {
+            losses->on_silent(data, node->id);
         }
     }
 }
 
-void presence_forget_node(struct presence *presence, struct uuid node_id)
+void presence_forget_node(struct presence *presence, struct uuid node_id,
+                          void (*on_untold)(void *data, struct uuid user_id), void *data)
 {
     struct remote_node **link = &presence->nodes;
     while (*link != NULL && !uuid_equals((*link)->id, node_id)) {
@@ -388,8 +396,10 @@ void presence_forget_node(struct presence *presence, struct uuid node_id)
     }
     *link = node->next;
     for (size_t i = 0; i < node->users.capacity; i++) {
-        if (node->users.entries[i].value != NULL) {
-            count_node(presence, node->users.entries[i].key, false);
+        struct uuid user_id = node->users.entries[i].key;
+        if (node->users.entries[i].value != NULL && count_node(presence, user_id, false).has_left_untold &&
+            on_untold != NULL) {
+            on_untold(data, user_id);
         }
     }
     uuid_map_dispose(&node->users);

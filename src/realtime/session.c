@@ -7,13 +7,15 @@
 #include "realtime/event_log.h"
 #include "realtime/hub.h"
 #include "realtime/rendering.h"
+#include "util/digits.h"
 #include "util/metrics.h"
 
 /* OPENING → LIVE, or → READING → DRAINING → READING … → LIVE when there is something to catch up with; LIVE → READING
  * when an event is not the next in line. Only change_state moves between them. Live events that come while it catches
  * up are not kept: the log has them. */
 
-enum { PAGE_EVENTS = 64, OFFSET_MAX_DIGITS = 18 };
+/* A page is held for each session that catches up: it ends with the event that takes it past its bytes. */
+enum { PAGE_EVENTS = 64, PAGE_BYTES = 128 << 10 };
 
 /* A look at the log; it outlives its session. */
 struct session_read {
@@ -31,18 +33,7 @@ static void change_state(struct session *session, enum session_state state);
 
 bool session_parse_offset(struct slice text, int64_t *ret_seq)
 {
-    int64_t seq = 0;
-    if (text.length == 0 || text.length > OFFSET_MAX_DIGITS) {
-        return false;
-    }
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return false;
-        }
-        seq = seq * 10 + (text.data[i] - '0');
-    }
-    *ret_seq = seq;
-    return true;
+    return digits_read(text, DIGITS_MAX, ret_seq);
 }
 
 /* --- opening --- */
@@ -159,8 +150,10 @@ static bool is_own(const struct session *session, struct uuid origin)
     return uuid_equals(origin, session->id);
 }
 
-static void send_page(struct session *session, const struct db_rows *rows)
+/* Gives whether there may be more behind it. */
+static bool send_page(struct session *session, const struct db_rows *rows)
 {
+    size_t bytes = 0;
     for (int i = 0; i < db_rows_count(rows); i++) {
         struct event_log_entry entry = event_log_decode(rows, i);
         if (!is_own(session, entry.origin)) {
@@ -169,7 +162,9 @@ static void send_page(struct session *session, const struct db_rows *rows)
             rendering_dispose(&rendering);
         }
         session->sent_seq = entry.seq;
+        bytes += entry.payload.length;
     }
+    return db_rows_count(rows) == PAGE_EVENTS || bytes >= PAGE_BYTES;
 }
 
 static void on_page(struct db_call *call, enum status status, const struct db_rows *rows)
@@ -190,8 +185,8 @@ static void on_page(struct db_call *call, enum status status, const struct db_ro
     if (db_rows_count(rows) == 0 && !session->was_told) {
         session->wanted_seq = session->sent_seq;
     }
-    send_page(session, rows);
-    session->must_look = session->must_look || db_rows_count(rows) == PAGE_EVENTS;
+    bool has_more = send_page(session, rows);
+    session->must_look = session->must_look || has_more;
     change_state(session, session->transport->wait_for_drain(session) ? SESSION_DRAINING : SESSION_LIVE);
 }
 
@@ -205,19 +200,38 @@ static void read_page(struct session *session)
     read->session = session;
     session->was_told = session->must_look = false;
     session->read = read;
-    event_log_read(&read->call, session->user_id, session->sent_seq, PAGE_EVENTS);
+    event_log_read(&read->call, session->user_id, session->sent_seq, PAGE_EVENTS, PAGE_BYTES);
     read->call.on_done = on_page;
     hub_submit(session->hub, &read->call);
+}
+
+/* It waits no more for room in the database's queue. False if it did not. */
+static bool stop_waiting(struct session *session)
+{
+    bool was_waiting = session->read != NULL && session->read->is_waiting;
+    if (was_waiting) {
+        session->read->is_waiting = false;
+    }
+    return was_waiting;
 }
 
 void session_retry(struct session *session)
 {
     if (session->state == SESSION_READING && session->read == NULL) {
         read_page(session);
-    } else if (session->state == SESSION_OPENING && session->read != NULL && session->read->is_waiting) {
-        session->read->is_waiting = false;
+    } else if (stop_waiting(session)) {
         hub_submit(session->hub, &session->read->call);
     }
+}
+
+bool session_give_up(struct session *session)
+{
+    struct session_read *read = session->read;
+    if (!stop_waiting(session)) {
+        return false;
+    }
+    on_position(&read->call, STATUS_UNAVAILABLE, NULL);
+    return true;
 }
 
 /* LIVE is asked for whenever nothing is under way; it is READING all the same while something is missing. */

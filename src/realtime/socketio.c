@@ -641,9 +641,9 @@ struct sio_server *sio_server_create(struct sio_group *group, int worker, struct
     return server;
 }
 
-void sio_server_close_all(struct sio_server *server)
+bool sio_server_let_go(struct sio_server *server, int max)
 {
-    eio_server_close_all(server->engine);
+    return eio_server_let_go(server->engine, max);
 }
 
 void sio_server_destroy(struct sio_server *server)

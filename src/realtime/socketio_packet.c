@@ -5,6 +5,7 @@
 
 #include "frame.h"
 #include "json_scan.h"
+#include "util/digits.h"
 #include "util/json.h"
 
 enum { ACK_ID_MAX_DIGITS = 15 }; /* below 2^53, so that JavaScript agrees */
@@ -14,36 +15,15 @@ static const struct slice RESERVED_EVENTS[] = {
     {"newListener", 11}, {"disconnecting", 13}, {"removeListener", 14},
 };
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool is_binary(enum sio_packet_type type)
 {
     return type == SIO_BINARY_EVENT || type == SIO_BINARY_ACK;
 }
 
-/* Takes digits off the front: false without any, or with more than `max_digits`. */
-static bool take_number(struct slice *rest, size_t max_digits, int64_t *ret_number)
-{
-    size_t length = 0;
-    int64_t number = 0;
-    while (length < rest->length && is_digit(rest->data[length]) && length < max_digits) {
-        number = number * 10 + (rest->data[length++] - '0');
-    }
-    if (length == 0 || (length < rest->length && is_digit(rest->data[length]))) {
-        return false;
-    }
-    *rest = (struct slice){rest->data + length, rest->length - length};
-    *ret_number = number;
-    return true;
-}
-
 static bool take_attachments(struct slice *rest, struct sio_packet *packet)
 {
     int64_t count;
-    if (!take_number(rest, 2, &count) || count > SIO_ATTACHMENTS_MAX || rest->length == 0 || rest->data[0] != '-') {
+    if (!digits_take(rest, 2, &count) || count > SIO_ATTACHMENTS_MAX || rest->length == 0 || rest->data[0] != '-') {
         return false;
     }
     *rest = (struct slice){rest->data + 1, rest->length - 1};
@@ -57,12 +37,8 @@ static bool take_namespace(struct slice *rest, struct sio_packet *packet)
     if (rest->length == 0 || rest->data[0] != '/') {
         return true;
     }
-    const char *end = memchr(rest->data, ',', rest->length);
-    size_t length = end != NULL ? (size_t)(end - rest->data) : rest->length;
-    packet->name_space = (struct slice){rest->data, length};
-    size_t used = end != NULL ? length + 1 : length;
-    *rest = (struct slice){rest->data + used, rest->length - used};
-    return length <= SIO_NAMESPACE_MAX_BYTES;
+    packet->name_space = slice_take_until(rest, ',');
+    return packet->name_space.length <= SIO_NAMESPACE_MAX_BYTES;
 }
 
 static bool is_reserved(struct slice name)
@@ -80,7 +56,7 @@ static bool read_event_name(struct slice json, struct buffer *names, struct sio_
 {
     if (json.data[0] != '"') {
         event->name = json;
-        return json.data[0] == '-' || is_digit(json.data[0]);
+        return json.data[0] == '-' || digits_hold(json.data[0]);
     }
     return json_scan_decode_string(json, names, &event->name) && !is_reserved(event->name);
 }
@@ -163,7 +139,7 @@ bool sio_packet_decode(struct slice text, struct buffer *names, struct sio_packe
     if ((is_binary(packet->type) && !take_attachments(&rest, packet)) || !take_namespace(&rest, packet)) {
         return false;
     }
-    if (rest.length > 0 && is_digit(rest.data[0]) && !take_number(&rest, ACK_ID_MAX_DIGITS, &packet->event.ack_id)) {
+    if (rest.length > 0 && digits_hold(rest.data[0]) && !digits_take(&rest, ACK_ID_MAX_DIGITS, &packet->event.ack_id)) {
         return false;
     }
     bool is_ack = packet->type == SIO_ACK || packet->type == SIO_BINARY_ACK;

@@ -389,11 +389,14 @@ void ws_host_init(struct ws_host *host, struct loop *loop, size_t max_message_by
                              .scratch = buffer_init(max_message_bytes)};
 }
 
-void ws_host_close_all(struct ws_host *host, enum ws_close_code code)
+bool ws_host_let_go(struct ws_host *host, enum ws_close_code code, int max)
 {
     struct ws_connection *next;
     for (struct ws_connection *connection = host->first; connection != NULL; connection = next) {
         next = connection->next;
+        if (connection->state == STATE_OPEN && max-- <= 0) {
+            return false;
+        }
         if (connection->state == STATE_OPEN) {
             if (connection->is_paused) {
                 ws_connection_resume(connection);
@@ -402,6 +405,7 @@ void ws_host_close_all(struct ws_host *host, enum ws_close_code code)
             tell_end(connection, WS_END_CLOSED);
         }
     }
+    return true;
 }
 
 void ws_host_dispose(struct ws_host *host)

@@ -29,13 +29,14 @@ struct ws_host {
 };
 
 void ws_host_init(struct ws_host *host, struct loop *loop, size_t max_message_bytes, size_t queue_max_bytes);
-/* Closes every connection that its user has not let go of, which is told of it as of a peer's close. */
-void ws_host_close_all(struct ws_host *host, enum ws_close_code code);
+/* Closes at most `max` connections that their users have not let go of; these are told of it as of a peer's close. True
+ * when there are no more of them. */
+bool ws_host_let_go(struct ws_host *host, enum ws_close_code code, int max);
 /* Cuts the connections that are left; their users have let go of them. */
 void ws_host_dispose(struct ws_host *host);
 
 enum ws_end {
-    WS_END_CLOSED,  /* the peer has sent a Close, or ws_host_close_all was called */
+    WS_END_CLOSED,  /* the peer has sent a Close, or ws_host_let_go was called */
     WS_END_BROKEN,  /* the peer is gone without one */
     WS_END_FAILURE, /* the peer broke the protocol, and was told so */
 };

@@ -44,9 +44,11 @@ const struct db_statement STATEMENT_CONTACT_CHECK = {
 
 const struct db_statement STATEMENT_CONTACT_WENT_OFFLINE = {
     "contact_went_offline", "uz",
-    "WITH q AS MATERIALIZED ("
-    "  SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) WITH ORDINALITY q (id, at, ord) ORDER BY q.id),"
-    " seen AS (UPDATE users u SET last_seen_at = q.at FROM q WHERE u.id = q.id AND u.deleted_at IS NULL)"
+    "WITH q AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) WITH ORDINALITY q (id, at, ord)),"
+    " locked AS MATERIALIZED ("
+    "  SELECT u.id FROM users u WHERE u.id = ANY ($1::uuid[]) ORDER BY u.id FOR NO KEY UPDATE),"
+    " seen AS (UPDATE users u SET last_seen_at = q.at FROM q JOIN locked l ON l.id = q.id"
+    "  WHERE u.id = q.id AND u.deleted_at IS NULL)"
     " SELECT q.ord, c.contact_id FROM q JOIN contacts c ON c.user_id = q.id"};
 
 void friend_request_send(struct db_call *call, struct uuid id, struct uuid sender, struct uuid receiver)

@@ -29,6 +29,9 @@ const struct db_statement STATEMENT_LOGIN_LIST_REVOKED = {
 const struct db_statement STATEMENT_LOGIN_PRUNE = {"login_prune", "i",
                                                    "SELECT ord, pruned FROM prune_logins($1::bigint[])"};
 
+const struct db_statement STATEMENT_LOGIN_PRUNE_FAILURES = {
+    "login_prune_failures", "ii", "SELECT ord, pruned FROM prune_login_failures($1::bigint[], $2::bigint[])"};
+
 void login_refresh(struct db_call *call, const struct login_draft *draft, struct slice hash)
 {
     call->statement = &STATEMENT_LOGIN_REFRESH;
@@ -113,6 +116,13 @@ void login_prune(struct db_call *call, int64_t max)
 {
     call->statement = &STATEMENT_LOGIN_PRUNE;
     call->values[0] = DB_INT(max);
+}
+
+void login_prune_failures(struct db_call *call, int64_t lockout_minutes, int64_t max)
+{
+    call->statement = &STATEMENT_LOGIN_PRUNE_FAILURES;
+    call->values[0] = DB_INT(lockout_minutes);
+    call->values[1] = DB_INT(max);
 }
 
 int64_t login_decode_pruned(const struct db_rows *rows)

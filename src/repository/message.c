@@ -60,10 +60,11 @@ const struct db_statement STATEMENT_CHAT_LIST = {
     "  ORDER BY o.last_message_at DESC NULLS LAST, o.chat_id DESC LIMIT q.max"
     " ) l"};
 
-/* Whatever changes a list of chats is told to the user by an event, but for the loss of a contact. */
+/* Whatever changes a list of chats is told to the user by an event, but for the loss of a contact, with an account or
+ * without. */
 const struct db_statement STATEMENT_CHAT_LIST_VERSION = {
     "chat_list_version", "u",
-    "SELECT q.ord, u.event_seq, (SELECT count(*) FROM contacts c WHERE c.user_id = u.id)"
+    "SELECT q.ord, u.event_seq, (SELECT count(*) FROM contacts c WHERE c.user_id = u.id), u.chats_removed"
     " FROM unnest($1::uuid[]) WITH ORDINALITY q (id, ord) JOIN users u ON u.id = q.id"};
 
 void message_append(struct db_call *call, const struct message_draft *draft)
@@ -182,7 +183,8 @@ void chat_list_decode_version(const struct db_rows *rows, char *out, size_t out_
 {
     out[0] = '\0';
     if (db_rows_count(rows) == 1) {
-        snprintf(out, out_size, "%lld.%lld", (long long)db_integer(rows, 0, 0), (long long)db_integer(rows, 0, 1));
+        snprintf(out, out_size, "%lld.%lld.%lld", (long long)db_integer(rows, 0, 0), (long long)db_integer(rows, 0, 1),
+                 (long long)db_integer(rows, 0, 2));
     }
 }
 

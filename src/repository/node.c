@@ -6,8 +6,11 @@ const struct db_statement STATEMENT_NODE_RENEW = {
     "node_renew", "uiit",
     "SELECT ord, is_new, number FROM node_renew($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])"};
 
-const struct db_statement STATEMENT_NODE_BURY = {"node_bury", "u",
-                                                 "SELECT ord, node_id, user_id FROM node_bury($1::uuid[])"};
+/* The rows of `nodes` are seen here as they were before node_bury has taken them out. */
+const struct db_statement STATEMENT_NODE_BURY = {
+    "node_bury", "u",
+    "SELECT b.ord, b.node_id, b.user_id, coalesce(n.address = '', false)"
+    " FROM node_bury($1::uuid[]) b LEFT JOIN nodes n ON n.id = b.node_id ORDER BY b.node_id"};
 
 const struct db_statement STATEMENT_NODE_LIST = {
     "node_list", "u",
@@ -17,7 +20,7 @@ const struct db_statement STATEMENT_NODE_LIST = {
 const struct db_statement STATEMENT_NODE_PEERS = {
     "node_peers", "u",
     "SELECT q.ord, n.number, n.address FROM unnest($1::uuid[]) WITH ORDINALITY q (asker, ord)"
-    " JOIN nodes n ON n.id <> q.asker AND n.lease_until >= now()"};
+    " JOIN nodes n ON n.id <> q.asker AND n.lease_until >= now() AND n.address <> ''"};
 
 const struct db_statement STATEMENT_NODE_HOLD = {
     "node_hold", "uu",
@@ -52,6 +55,11 @@ void node_bury(struct db_call *call, struct uuid burier)
 {
     call->statement = &STATEMENT_NODE_BURY;
     call->values[0] = DB_UUID(burier);
+}
+
+bool node_decode_has_left(const struct db_rows *rows, int row)
+{
+    return db_integer(rows, row, 2) != 0;
 }
 
 void node_list(struct db_call *call, struct uuid asker)

@@ -4,7 +4,8 @@
 
 #include "db/db.h"
 
-/* In the order in which what waits is sent: a call is started before its signals are let through. */
+/* In the order in which what waits is sent, but for what is in turn: a contact is made before messages are let through,
+ * and removed after that. */
 #define STATEMENTS(X)                                                                                                  \
     X(USER_FIND)                                                                                                       \
     X(USER_SEARCH)                                                                                                     \
@@ -20,6 +21,7 @@
     X(LOGIN_LIST)                                                                                                      \
     X(LOGIN_LIST_REVOKED)                                                                                              \
     X(LOGIN_PRUNE)                                                                                                     \
+    X(LOGIN_PRUNE_FAILURES)                                                                                            \
     X(AUDIT_PRUNE)                                                                                                     \
     X(TWO_FACTOR_FIND)                                                                                                 \
     X(TWO_FACTOR_SETUP)                                                                                                \
@@ -31,7 +33,6 @@
     X(FRIEND_REQUEST_SEND)                                                                                             \
     X(FRIEND_REQUEST_ACCEPT)                                                                                           \
     X(FRIEND_REQUEST_REJECT)                                                                                           \
-    X(CONTACT_REMOVE)                                                                                                  \
     X(CONTACT_LIST)                                                                                                    \
     X(CONTACT_LIST_IDS)                                                                                                \
     X(CONTACT_CHECK)                                                                                                   \
@@ -45,6 +46,7 @@
     X(CALL_ANSWER)                                                                                                     \
     X(CALL_CHECK)                                                                                                      \
     X(CALL_END)                                                                                                        \
+    X(CONTACT_REMOVE)                                                                                                  \
     X(CALL_EXPIRE)                                                                                                     \
     X(CALL_ABANDON)                                                                                                    \
     X(CALL_LIST_ACTIVE)                                                                                                \

@@ -12,8 +12,8 @@ const struct db_statement STATEMENT_TWO_FACTOR_SETUP = {
     "two_factor_setup", "utt", "SELECT ord, status FROM two_factor_setup($1::uuid[], $2::text[], $3::text[])"};
 
 const struct db_statement STATEMENT_TWO_FACTOR_ENABLE = {
-    "two_factor_enable", "uitt",
-    "SELECT ord, status FROM two_factor_enable($1::uuid[], $2::bigint[], $3::text[], $4::text[])"};
+    "two_factor_enable", "uittt",
+    "SELECT ord, status FROM two_factor_enable($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[])"};
 
 const struct db_statement STATEMENT_TWO_FACTOR_USE = {
     "two_factor_use", "uitt",
@@ -61,12 +61,14 @@ void two_factor_setup(struct db_call *call, struct uuid user_id, struct slice se
     call->values[2] = optional_text(ip);
 }
 
-void two_factor_enable(struct db_call *call, struct uuid user_id, int64_t step, struct slice hashes, struct slice ip)
+void two_factor_enable(struct db_call *call, struct uuid user_id, struct slice secret, int64_t step,
+                       struct slice hashes, struct slice ip)
 {
     begin(call, &STATEMENT_TWO_FACTOR_ENABLE, user_id);
     call->values[1] = DB_INT(step);
     call->values[2] = DB_TEXT(hashes);
     call->values[3] = optional_text(ip);
+    call->values[4] = DB_TEXT(secret);
 }
 
 void two_factor_use(struct db_call *call, struct uuid user_id, int64_t step, struct slice hash, struct slice ip)

@@ -49,8 +49,11 @@ const struct db_statement STATEMENT_USER_DELETE = {"user_delete", "uit",
 
 const struct db_statement STATEMENT_USER_CHANGE_HASH = {
     "user_change_hash", "utt",
-    "UPDATE users u SET password_hash = q.new FROM (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])"
-    "  WITH ORDINALITY q (id, old, new, ord) ORDER BY q.id) q"
+    "WITH locked AS MATERIALIZED ("
+    "  SELECT u.id FROM users u WHERE u.id = ANY ($1::uuid[]) ORDER BY u.id FOR NO KEY UPDATE)"
+    " UPDATE users u SET password_hash = q.new"
+    " FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY q (id, old, new, ord)"
+    "  JOIN locked l ON l.id = q.id"
     " WHERE u.id = q.id AND u.password_hash = q.old RETURNING q.ord"};
 
 struct user user_decode(const struct db_rows *rows, int row, int column)

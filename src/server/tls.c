@@ -4,10 +4,58 @@
 #include <h2o/http2.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include "certificate.h"
 #include "http/proxy_header.h"
 #include "util/log.h"
+
+/* Whoever has started the server is not asked for it. */
+static int on_passphrase(char *out, int size, int is_writing, void *is_wanted)
+{
+    (void)out, (void)size, (void)is_writing;
+    *(bool *)is_wanted = true;
+    return -1;
+}
+
+/* The key comes first: a certificate that it does not belong to takes it out again, and then the check fails. Gives
+ * what is wrong, and what to do; NULL: nothing. */
+static const char *load(SSL_CTX *context, const char *cert_file, const char *key_file)
+{
+    bool has_passphrase = false;
+    const char *problem = NULL;
+    SSL_CTX_set_default_passwd_cb(context, on_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(context, &has_passphrase);
+    bool has_key = SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) == 1;
+    EVP_PKEY *key = has_key ? SSL_CTX_get0_privatekey(context) : NULL;
+    if (has_passphrase) {
+        problem =
+            "TLS_KEY has a passphrase, which nobody can type here: take it off with openssl pkey -in KEY -out NEW";
+    } else if (key == NULL) {
+        problem = "TLS_KEY cannot be read as a private key: it has to be PEM (-----BEGIN PRIVATE KEY-----)";
+    } else {
+        EVP_PKEY_up_ref(key);
+        if (SSL_CTX_use_certificate_chain_file(context, cert_file) != 1) {
+            problem = "TLS_CERT cannot be read as certificates: they have to be PEM (-----BEGIN CERTIFICATE-----)";
+        } else if (SSL_CTX_check_private_key(context) != 1) {
+            ERR_clear_error(); /* "no private key assigned": true by then, and of no help */
+            problem = certificate_is_misplaced(context, key)
+                          ? "TLS_CERT is in the wrong order: the certificate of TLS_KEY goes first, then who signed it"
+                          : "TLS_KEY does not belong to TLS_CERT: name the two files that were made together";
+        }
+        EVP_PKEY_free(key);
+    }
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    return problem;
+}
+
+/* Of a file that cannot be opened, OpenSSL has no text, but the system's number. */
+static const char *first_reason(void)
+{
+    unsigned long error = ERR_peek_error();
+    return ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
+}
 
 SSL_CTX *tls_create(const char *cert_file, const char *key_file)
 {
@@ -19,19 +67,17 @@ SSL_CTX *tls_create(const char *cert_file, const char *key_file)
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-    const char *problem = NULL;
-    if (SSL_CTX_use_certificate_chain_file(context, cert_file) != 1) {
-        problem = "TLS_CERT is not a readable PEM certificate";
-    } else if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1) {
-        problem = "TLS_KEY is not a readable PEM key";
-    } else if (SSL_CTX_check_private_key(context) != 1) {
-        problem = "TLS_KEY does not belong to TLS_CERT";
-    }
+    ERR_clear_error();
+    const char *problem = load(context, cert_file, key_file);
     if (problem != NULL) {
-        log_write(LOG_ERROR, problem, LOG_STR("reason", ERR_reason_error_string(ERR_peek_error())));
+        const char *reason = first_reason();
+        log_write(LOG_ERROR, problem, LOG_STR("TLS_CERT", cert_file), LOG_STR("TLS_KEY", key_file),
+                  reason != NULL ? LOG_STR("reason", reason) : (struct log_field){0});
+        ERR_clear_error();
         SSL_CTX_free(context);
         return NULL;
     }
+    certificate_inspect(context, key_file);
     h2o_ssl_register_alpn_protocols(context, h2o_alpn_protocols);
     return context;
 }

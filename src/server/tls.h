@@ -5,7 +5,8 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-/* TLS 1.2 and 1.3, with ALPN for h2 and http/1.1. Logs what is wrong and returns NULL. The caller frees it. */
+/* TLS 1.2 and 1.3, with ALPN for h2 and http/1.1. Logs what is wrong and returns NULL; a
+ * certificate that has expired is told too, and served. The caller frees it. */
 SSL_CTX *tls_create(const char *cert_file, const char *key_file);
 
 /* What other nodes' certificates are checked with, and the names in them: the system's authorities, and those in

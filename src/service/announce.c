@@ -1,12 +1,12 @@
 #include "service/announce.h"
 
-#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "cache/cache.h"
 #include "render.h"
+#include "util/uuid_map.h"
 #include "work.h"
 
 /* A crowd that comes or goes at once must leave the database to the requests: only so many are announced at a time, and
@@ -90,99 +90,121 @@ static void start_going(struct work *work, int64_t last_seen_us)
 
 /* --- one after the other --- */
 
+/* Malloc'd; the announcer's until it has been told. */
 struct news {
+    struct announcer *announcer;
+    struct news *next;
     struct uuid user_id;
     int64_t last_seen_us; /* of a going; 0: a coming */
+    bool is_void;         /* it waits, but there is nothing to tell any more */
 };
 
 struct announcer {
     struct services *services;
-    struct news *waiting; /* owned; a ring */
-    size_t first, count, capacity;
+    struct news *first, **last; /* those that wait; owned */
+    struct uuid_map waiting;    /* the same, but for the void: one a user, however long the database is away */
     int under_way;
     struct timer pause; /* while the database is away */
+    bool is_paused;
 };
 
-static bool make_room(struct announcer *announcer)
+/* News of the same user, of which the older has not been told. */
+static void supersede(struct announcer *announcer, struct news *waiting, int64_t older_us, int64_t newer_us)
 {
-    if (announcer->count < announcer->capacity) {
-        return true;
+    bool was_never_away = older_us != 0 && newer_us == 0;
+    waiting->last_seen_us = newer_us;
+    if (was_never_away) {
+        waiting->is_void = true;
+        uuid_map_remove(&announcer->waiting, waiting->user_id);
     }
-    size_t capacity = announcer->capacity > 0 ? 2 * announcer->capacity : 64;
-    struct news *larger = malloc(capacity * sizeof *larger);
-    if (larger == NULL) {
-        return false;
+}
+
+/* Without memory nobody is told. */
+static void queue(struct announcer *announcer, struct news *news)
+{
+    if (!uuid_map_put(&announcer->waiting, news->user_id, news)) {
+        free(news);
+        return;
     }
-    for (size_t i = 0; i < announcer->count; i++) {
-        assert(announcer->capacity > 0);
-        larger[i] = announcer->waiting[(announcer->first + i) % announcer->capacity];
+    news->next = NULL;
+    *announcer->last = news;
+    announcer->last = &news->next;
+}
+
+static struct news *take(struct announcer *announcer)
+{
+    struct news *news = announcer->first;
+    announcer->first = news->next;
+    if (announcer->first == NULL) {
+        announcer->last = &announcer->first;
     }
-    free(announcer->waiting);
-    announcer->waiting = larger;
-    announcer->first = 0;
-    announcer->capacity = capacity;
-    return true;
+    if (!news->is_void) {
+        uuid_map_remove(&announcer->waiting, news->user_id);
+    }
+    return news;
 }
 
 static void pump(struct announcer *announcer);
 
-/* News that the database did not hear is told again after a pause. */
-struct telling {
-    struct announcer *announcer;
-    struct news news;
-};
-
-static void push(struct announcer *announcer, const struct news *news)
+/* News that the database did not hear are told again after a pause, unless there are newer ones. */
+static void retry_later(struct announcer *announcer, struct news *news)
 {
-    if (make_room(announcer)) {
-        announcer->waiting[(announcer->first + announcer->count++) % announcer->capacity] = *news;
+    struct news *newer = uuid_map_get(&announcer->waiting, news->user_id);
+    if (newer != NULL) {
+        supersede(announcer, newer, news->last_seen_us, newer->last_seen_us);
+        free(news);
+    } else {
+        queue(announcer, news);
+    }
+    if (!announcer->is_paused) {
+        announcer->is_paused = true;
+        loop_timer_start(announcer->services->loop, &announcer->pause, RETRY_MS);
     }
 }
 
 static void on_told(void *data, const struct outcome *outcome)
 {
-    struct telling *telling = data;
-    struct announcer *announcer = telling->announcer;
+    struct news *news = data;
+    struct announcer *announcer = news->announcer;
     announcer->under_way--;
     if (outcome->status == STATUS_UNAVAILABLE) {
-        push(announcer, &telling->news);
-        loop_timer_start(announcer->services->loop, &announcer->pause, RETRY_MS);
+        retry_later(announcer, news);
     } else {
+        free(news);
         pump(announcer);
     }
-    free(telling);
 }
 
-static void tell(struct announcer *announcer, const struct news *news)
+static void tell(struct announcer *announcer, struct news *news)
 {
-    struct telling *telling = malloc(sizeof *telling);
-    if (telling == NULL) {
-        return;
-    }
-    *telling = (struct telling){announcer, *news};
     announcer->under_way++;
+    int64_t last_seen_us = news->last_seen_us;
     struct actor actor = {.id = news->user_id, .username = ""};
-    struct work *work = work_create(announcer->services, &actor, on_told, telling);
-    if (work != NULL && news->last_seen_us == 0) {
+    struct work *work = work_create(announcer->services, &actor, on_told, news);
+    if (work != NULL && last_seen_us == 0) {
         start_coming(work);
     } else if (work != NULL) {
-        start_going(work, news->last_seen_us);
+        start_going(work, last_seen_us);
     }
 }
 
 static void pump(struct announcer *announcer)
 {
-    while (announcer->count > 0 && announcer->under_way < UNDER_WAY_MAX) {
-        struct news news = announcer->waiting[announcer->first];
-        announcer->first = (announcer->first + 1) % announcer->capacity;
-        announcer->count--;
-        tell(announcer, &news);
+    while (!announcer->is_paused && announcer->first != NULL && announcer->under_way < UNDER_WAY_MAX) {
+        struct news *news = take(announcer);
+        if (news->is_void) {
+            free(news);
+        } else {
+            tell(announcer, news);
+        }
     }
 }
 
 static void on_pause_over(struct timer *timer)
 {
-    pump((struct announcer *)((char *)timer - offsetof(struct announcer, pause)));
+    struct announcer *announcer = (struct announcer *)((char *)timer - offsetof(struct announcer, pause));
+    announcer->is_paused = false;
+    pump(announcer);
 }
 
 struct announcer *announcer_create(struct services *services)
@@ -190,6 +212,7 @@ struct announcer *announcer_create(struct services *services)
     struct announcer *announcer = calloc(1, sizeof *announcer);
     if (announcer != NULL) {
         announcer->services = services;
+        announcer->last = &announcer->first;
         announcer->pause.on_fire = on_pause_over;
     }
     return announcer;
@@ -197,17 +220,36 @@ struct announcer *announcer_create(struct services *services)
 
 void announcer_destroy(struct announcer *announcer)
 {
-    if (announcer != NULL) {
-        free(announcer->waiting);
-        free(announcer);
+    if (announcer == NULL) {
+        return;
     }
+    while (announcer->first != NULL) {
+        free(take(announcer));
+    }
+    uuid_map_dispose(&announcer->waiting);
+    free(announcer);
 }
 
-void announce_presence(struct services *services, struct uuid user_id, bool is_online)
+bool announcer_is_idle(const struct announcer *announcer)
 {
-    int64_t last_seen_us = is_online ? 0 : now_us() - (int64_t)services->config->presence_grace_ms * 1000;
-    push(services->announcer, &(struct news){user_id, last_seen_us});
-    pump(services->announcer);
+    return announcer->first == NULL && announcer->under_way == 0;
+}
+
+void announce_presence(struct announcer *announcer, struct uuid user_id, bool is_online)
+{
+    int64_t grace_us = (int64_t)announcer->services->config->presence_grace_ms * 1000;
+    int64_t last_seen_us = is_online ? 0 : now_us() - grace_us;
+    struct news *waiting = uuid_map_get(&announcer->waiting, user_id);
+    if (waiting != NULL) {
+        supersede(announcer, waiting, waiting->last_seen_us, last_seen_us);
+        return;
+    }
+    struct news *news = malloc(sizeof *news);
+    if (news != NULL) {
+        *news = (struct news){.announcer = announcer, .user_id = user_id, .last_seen_us = last_seen_us};
+        queue(announcer, news);
+        pump(announcer);
+    }
 }
 
 enum { GOING_MAX_BYTES = 128 };

@@ -6,6 +6,7 @@
 
 #include "cache/cache.h"
 #include "render.h"
+#include "util/digits.h"
 #include "work.h"
 
 /* The list of chats: from the database, or as it was made before and lies in the cache.
@@ -18,7 +19,7 @@
  * list is, so that a list is never taken for newer than it is. */
 
 /* Room for an ordinary one, so that a list need not grow again and again. */
-enum { CHAT_BYTES = 640, LIST_MAX_BYTES = 16 << 20, CACHED_MAX_BYTES = 1 << 20, VERSION_LENGTH = 48 };
+enum { CHAT_BYTES = 640, LIST_MAX_BYTES = 16 << 20, CACHED_MAX_BYTES = 1 << 20, VERSION_LENGTH = 64 };
 
 struct listing {
     struct services *services;
@@ -88,15 +89,6 @@ static bool take_until(struct slice *text, char end, struct slice *ret_taken)
     return true;
 }
 
-static int64_t read_number(struct slice digits)
-{
-    int64_t number = 0;
-    for (size_t i = 0; i < digits.length; i++) {
-        number = number * 10 + (digits.data[i] - '0');
-    }
-    return number;
-}
-
 /* The status of the peer, as it is now: `found` may know better than the list when he was last seen. */
 static void render_status(struct buffer *out, struct services *services, struct slice status,
                           const struct cache_chats *found)
@@ -105,7 +97,9 @@ static void render_status(struct buffer *out, struct services *services, struct 
     if (status.length < UUID_TEXT_LENGTH || !uuid_parse((struct slice){status.data, UUID_TEXT_LENGTH}, &id)) {
         return;
     }
-    int64_t listed_us = read_number((struct slice){status.data + UUID_TEXT_LENGTH, status.length - UUID_TEXT_LENGTH});
+    int64_t listed_us = 0;
+    digits_read((struct slice){status.data + UUID_TEXT_LENGTH, status.length - UUID_TEXT_LENGTH}, DIGITS_MAX,
+                &listed_us);
     int64_t noted_us = found != NULL ? cache_chats_last_seen(found, id) : 0;
     int64_t last_seen_us = noted_us > listed_us ? noted_us : listed_us;
     buffer_append_text(out, ",\"online\":");

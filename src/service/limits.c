@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cache/cache.h"
+#include "util/clock.h"
 #include "util/ip_address.h"
 
 enum { NAME_MAX_LENGTH = 64 };
@@ -18,7 +19,7 @@ static void on_owed(void *data, int64_t owed_us)
 {
     struct sharing *sharing = data;
     if (owed_us >= 0) {
-        rate_buckets_learn(sharing->services->rates, sharing->rule, &sharing->key, owed_us, rate_now_us());
+        rate_buckets_learn(sharing->services->rates, sharing->rule, &sharing->key, owed_us, clock_now_us());
     }
     free(sharing);
 }

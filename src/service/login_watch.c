@@ -8,16 +8,19 @@
 
 /* The database has the truth, and whoever says that there is something new need not be believed: it is read what was
  * revoked since the last reading, and a margin before it, since a transaction becomes visible later than it began. A
- * statement of ours takes 30 s at most. */
+ * statement of ours takes 30 s at most. It goes by the database's clock. When that was put back, what was seen and
+ * forgotten while it was ahead is not to be relied on: all is read again. */
 
-enum { MARGIN_US = 60 * 1000 * 1000, PAUSE_MS = 100, RETRY_MS = 1000, FIRST_RETRY_MS = 50, SWEPT_PLACES = 4096 };
+enum { MARGIN_US = 60 * 1000 * 1000, PAUSE_MS = 100, RETRY_MS = 1000, FIRST_RETRY_MS = 50 };
+enum { SWEPT_PLACES = 4096, SKEW_S = 5 * 60 /* as login_list_revoked allows: tokens end by the clock of each node */ };
 
 struct login_watch {
     struct services *services;
     struct timer timer;
     int64_t since_us;
-    bool is_busy;  /* it reads, or pauses after that */
-    bool is_asked; /* to look again */
+    int64_t now_us; /* the database's time at the last reading */
+    bool is_busy;   /* it reads, or pauses after that */
+    bool is_asked;  /* to look again */
 };
 
 static const struct actor NOBODY = {.username = ""};
@@ -35,9 +38,14 @@ static struct outcome finish(struct work *work, const struct db_rows *rows)
         watch->since_us = 0;
         return (struct outcome){.status = STATUS_UNAVAILABLE};
     }
-    watch->since_us = login_decode_now_us(rows) - MARGIN_US;
+    int64_t now_us = login_decode_now_us(rows);
+    bool was_put_back = now_us < watch->now_us;
+    watch->now_us = now_us;
+    watch->since_us = was_put_back ? 0 : now_us - MARGIN_US;
+    watch->is_asked = watch->is_asked || was_put_back;
     revocations_set_whole(services->revocations);
-    revocations_sweep(services->revocations, time(NULL), SWEPT_PLACES);
+    int64_t now_s = now_us / 1000000, here_s = time(NULL); /* tokens end by the latter */
+    revocations_sweep(services->revocations, (now_s < here_s ? now_s : here_s) - SKEW_S, SWEPT_PLACES);
     return (struct outcome){.status = STATUS_OK};
 }
 

@@ -54,20 +54,18 @@ static struct outcome finish_send(struct work *work, const struct db_rows *rows)
     return work_success(work, STATUS_OK, "message");
 }
 
-void messages_send(struct services *services, const struct actor *actor, const struct message_recipient *recipient,
-                   struct slice content, struct slice client_id, on_outcome *on_done, void *data)
+void messages_send(struct services *services, const struct actor *actor, const struct message_draft *draft,
+                   on_outcome *on_done, void *data)
 {
     struct work *work = work_create(services, actor, on_done, data);
     if (work == NULL) {
         return;
     }
-    message_append(&work->call, &(struct message_draft){.id = uuid_generate(),
-                                                        .sender_id = actor->id,
-                                                        .receiver_id = recipient->user_id,
-                                                        .chat_id = recipient->chat_id,
-                                                        .content = content,
-                                                        .client_id = client_id,
-                                                        .origin = actor->origin});
+    struct message_draft own = *draft;
+    own.id = uuid_generate();
+    own.sender_id = actor->id;
+    own.origin = actor->origin;
+    message_append(&work->call, &own);
     work->call.on_commit = publish_message;
     work_append(work, finish_send);
 }

@@ -30,13 +30,22 @@ static void fill_logins(struct db_call *call, const struct config *config)
     login_prune(call, BATCH_ROWS);
 }
 
+static void fill_login_failures(struct db_call *call, const struct config *config)
+{
+    login_prune_failures(call, config->lockout_minutes, BATCH_ROWS);
+}
+
 static void fill_audit(struct db_call *call, const struct config *config)
 {
     audit_prune(call, config->audit_retention_days, BATCH_ROWS);
 }
 
 static const struct kind KINDS[] = {
-    {fill_events, event_log_decode_pruned}, {fill_logins, login_decode_pruned}, {fill_audit, audit_decode_pruned}};
+    {fill_events, event_log_decode_pruned},
+    {fill_logins, login_decode_pruned},
+    {fill_login_failures, login_decode_pruned},
+    {fill_audit, audit_decode_pruned},
+};
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
 

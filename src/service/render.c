@@ -1,6 +1,6 @@
 #include "render.h"
 
-enum { CURSOR_TIME_MAX_DIGITS = 18 };
+#include "util/digits.h"
 
 void render_optional_time(struct buffer *out, bool is_set, int64_t unix_us)
 {
@@ -75,16 +75,8 @@ bool render_parse_cursor(struct slice text, bool *ret_has_time, int64_t *ret_uni
     struct slice id = {text.data + digits + 1, UUID_TEXT_LENGTH};
     bool has_time = text.data[0] != '-';
     int64_t unix_us = 0;
-    if (text.data[digits] != '.' || digits > CURSOR_TIME_MAX_DIGITS || (!has_time && digits != 1)) {
-        return false;
-    }
-    for (size_t i = 0; has_time && i < digits; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return false;
-        }
-        unix_us = unix_us * 10 + (text.data[i] - '0');
-    }
-    if (!uuid_parse(id, ret_id)) {
+    bool is_time_good = has_time ? digits_read((struct slice){text.data, digits}, DIGITS_MAX, &unix_us) : digits == 1;
+    if (text.data[digits] != '.' || !is_time_good || !uuid_parse(id, ret_id)) {
         return false;
     }
     *ret_has_time = has_time;

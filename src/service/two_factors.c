@@ -20,6 +20,8 @@
  *             FINDING → FAILING → DONE                (it is wrong)
  *   check:    FINDING → USING → DONE, FINDING → FAILING → DONE, or FINDING → DONE (there is no second factor)
  *
+ * From USING it goes back to FINDING, once, when there is no second factor any more that could be used.
+ *
  * Whether a code is right is worked out here, since the secret is sealed; that it is used once is the database's. */
 
 enum { RECOVERY_CODES = 10, JSON_MAX_BYTES = 1 << 20, TEXT_MAX_BYTES = 1024 };
@@ -38,11 +40,21 @@ struct attempt {
     enum state state;
     int64_t step;                        /* of the code */
     char hash[RECOVERY_HASH_LENGTH + 1]; /* of the recovery code; empty when it is none */
-    struct buffer text;                  /* a statement's: the sealed secret, or hashes */
-    struct buffer json;                  /* wiped in the end */
+    bool has_found_again;
+    struct buffer sealed; /* the secret that the code was checked against, when enabling */
+    struct buffer text;   /* a statement's: the sealed secret, or hashes */
+    struct buffer json;   /* wiped in the end */
 };
 
 static const char WRONG_CODE[] = "Invalid one-time password";
+static const char NOT_ENABLED[] = "Two factors are not enabled";
+
+static const struct verdict VERDICTS[] = {
+    {"CONFLICT", STATUS_CONFLICT, "Two factors are enabled already"},
+    {"CHANGED", STATUS_CONFLICT, "Two factors were set up anew meanwhile: enter a code of the new secret"},
+    {0},
+};
+static const struct verdict DISABLE_VERDICTS[] = {{"CONFLICT", STATUS_CONFLICT, NOT_ENABLED}, {0}};
 
 static void advance(struct attempt *attempt, enum state state);
 
@@ -61,6 +73,7 @@ static void tell(struct attempt *attempt, enum status status, const char *messag
     attempt->on_done(attempt->data, &outcome);
     wipe(&attempt->json);
     wipe(&attempt->text);
+    buffer_dispose(&attempt->sealed);
     free(attempt);
 }
 
@@ -203,11 +216,12 @@ static void judge(struct attempt *attempt, const struct two_factor *factor)
         return;
     }
     bool is_right = totp_check(&secret, attempt->code, time(NULL), &attempt->step);
-    if (is_right && is_old) {
+    if (is_right && is_old && attempt->purpose != ENABLE) { /* which is of the secret as it was found */
         reseal(attempt, factor->secret, &secret);
     }
     explicit_bzero(&secret, sizeof secret);
     if (attempt->purpose == ENABLE && is_right) {
+        buffer_append_slice(&attempt->sealed, factor->secret);
         advance(attempt, ENABLING);
     } else if (attempt->purpose == ENABLE) {
         fail(attempt, STATUS_INVALID_CREDENTIALS);
@@ -223,7 +237,7 @@ static void on_found(struct attempt *attempt, const struct two_factor *factor)
     if (attempt->purpose == ENABLE && (!factor->exists || factor->is_enabled)) {
         tell(attempt, STATUS_CONFLICT, factor->exists ? "Two factors are enabled already" : "Set up two factors first");
     } else if (attempt->purpose == DISABLE && !factor->is_enabled) {
-        tell(attempt, STATUS_CONFLICT, "Two factors are not enabled");
+        tell(attempt, STATUS_CONFLICT, NOT_ENABLED);
     } else if (attempt->purpose == CHECK && !factor->is_enabled) {
         tell(attempt, STATUS_OK, NULL);
     } else if (factor->is_locked) {
@@ -235,15 +249,19 @@ static void on_found(struct attempt *attempt, const struct two_factor *factor)
     }
 }
 
-/* The status that a function of SQL has returned. */
-static void on_status(struct attempt *attempt, enum status status)
+/* What a function of SQL has returned. */
+static void on_answered(struct attempt *attempt, enum status status, const char *message)
 {
     bool is_used_recovery_code = attempt->state == USING && attempt->hash[0] != '\0';
     if (status == STATUS_INVALID_CREDENTIALS && is_used_recovery_code) {
         advance(attempt, FAILING); /* it may never have been one: guessing is counted */
+    } else if (status == STATUS_ACCOUNT_LOCKED && attempt->state == USING && !attempt->has_found_again) {
+        attempt->has_found_again = true; /* locked, or disabled meanwhile */
+        attempt->hash[0] = '\0';
+        advance(attempt, FINDING);
     } else if (status == STATUS_CONFLICT) {
         attempt->json.length = 0;
-        tell(attempt, status, "Two factors are enabled already");
+        tell(attempt, status, message);
     } else if (status != STATUS_OK) {
         fail(attempt, status);
     } else if (attempt->state == USING && attempt->purpose == DISABLE) {
@@ -262,7 +280,9 @@ static void on_executed(struct db_call *call, enum status status, const struct d
         struct two_factor factor = two_factor_decode(rows);
         on_found(attempt, &factor);
     } else {
-        on_status(attempt, verdict_outcome((const struct verdict[]){{0}}, event_status(rows)).status);
+        const struct verdict *verdicts = attempt->state == DISABLING ? DISABLE_VERDICTS : VERDICTS;
+        struct outcome outcome = verdict_outcome(verdicts, event_status(rows));
+        on_answered(attempt, outcome.status, outcome.message);
     }
 }
 
@@ -282,11 +302,12 @@ static void advance(struct attempt *attempt, enum state state)
         two_factor_find(&attempt->call, user_id);
         break;
     case ENABLING:
-        if (!make_recovery_codes(attempt)) {
+        if (!make_recovery_codes(attempt) || attempt->sealed.failed) {
             fail(attempt, STATUS_UNAVAILABLE);
             return;
         }
-        two_factor_enable(&attempt->call, user_id, attempt->step, buffer_slice(&attempt->text), ip);
+        two_factor_enable(&attempt->call, user_id, buffer_slice(&attempt->sealed), attempt->step,
+                          buffer_slice(&attempt->text), ip);
         break;
     case USING:
         two_factor_use(&attempt->call, user_id, attempt->step, slice_of(attempt->hash), ip);
@@ -318,6 +339,7 @@ static struct attempt *attempt_create(struct services *services, const struct ac
     attempt->purpose = purpose;
     attempt->on_done = on_done;
     attempt->data = data;
+    attempt->sealed = buffer_init(TEXT_MAX_BYTES);
     attempt->text = buffer_init(TEXT_MAX_BYTES);
     attempt->json = buffer_init(JSON_MAX_BYTES);
     return attempt;

@@ -24,12 +24,16 @@ static const char *const log_formats[] = {"json", "text", NULL};
 #define FIELD(name) .offset = offsetof(struct config, name)
 #define YEAR_S (366 * 86400)
 
+enum { SECRET_MAX_BYTES = 65536, SETTING_NAME_MAX_LENGTH = 64 };
+
 const struct setting config_settings[] = {
     {"HOST", SETTING_TEXT, "0.0.0.0", "Address to listen on", FIELD(host), .title = "The server"},
     {"PORT", SETTING_INT, "5000", "Port to listen on", 0, 65535, FIELD(port)},
     {"ADVERTISE_URL", SETTING_TEXT, NULL,
      "Where the other nodes on the database reach this one; HOST, or the machine's address, and PORT when not set",
      FIELD(advertise_url)},
+    {"METRICS_ADDR", SETTING_ADDRESS, NULL,
+     "Where /metrics is served, without TLS, instead of on PORT: 127.0.0.1:9100 or [::1]:9100", FIELD(metrics_addr)},
     {"WORKERS", SETTING_INT, "0", "Worker threads; 0 is one a core", 0, 256, FIELD(workers)},
     {"STONECHAT_ENV", SETTING_CHOICE, "production", "What the server is used for", FIELD(stonechat_env),
      .choices = environments},
@@ -93,7 +97,7 @@ const struct setting config_settings[] = {
 
     {"RATE_LIMIT_DISABLED", SETTING_FLAG, "0", "1 turns rate limits off (not in production)",
      FIELD(rate_limit_disabled), .title = "Limits"},
-    {"RATE_LIMITS", SETTING_RATES, NULL, "Rate limits other than the README's: messages=60/10s,logins=20/15m,reads=off",
+    {"RATE_LIMITS", SETTING_RATES, NULL, "Rate limits other than the defaults: messages=60/10s,logins=20/15m,reads=off",
      FIELD(rate_limits)},
     {"MAX_BODY_BYTES", SETTING_INT64, "262144", "Largest body of a request", 1024, 67108864, FIELD(max_body_bytes)},
     {"MAX_HELD_BYTES", SETTING_INT64, "67108864",
@@ -107,6 +111,9 @@ const struct setting config_settings[] = {
      FIELD(max_connections_per_ip)},
     {"REQUEST_TIMEOUT_SECONDS", SETTING_INT, "30", "Longest that a request may take to arrive, and a reply to leave", 1,
      3600, FIELD(request_timeout_seconds)},
+    {"DRAIN_DELAY_SECONDS", SETTING_INT, "0",
+     "How long all goes on after SIGTERM, while /health/ready says that it is draining, so that proxies send no more",
+     0, 3600, FIELD(drain_delay_seconds)},
     {"DRAIN_SECONDS", SETTING_INT, "20", "Longest that a stop waits for requests and sockets", 0, 3600,
      FIELD(drain_seconds)},
 
@@ -328,14 +335,35 @@ static void read_networks(struct loading *loading, const struct setting *setting
     *(struct ip_networks *)field = networks;
 }
 
+static void read_address(struct loading *loading, const struct setting *setting, const char *text, void *field)
+{
+    const char *colon = strrchr(text, ':'), *end = NULL;
+    struct slice host = {text, colon != NULL ? (size_t)(colon - text) : 0};
+    bool has_brackets = host.length > 2 && text[0] == '[' && colon[-1] == ']';
+    struct ip_address address;
+    int64_t port = 0;
+    if (has_brackets) {
+        host = (struct slice){text + 1, host.length - 2};
+    }
+    if (colon == NULL || !ip_address_parse(host, &address) || (has_brackets == ip_address_is_v4(&address)) ||
+        !parse_integer(colon + 1, &end, &port) || *end != '\0' || port < 1 || port > 65535) {
+        add_problem(loading, "%s must be an address and a port such as 127.0.0.1:9100 or [::1]:9100, not \"%s\"",
+                    setting->name, text);
+        return;
+    }
+    struct listen_address *listen = field;
+    ip_address_format(&address, listen->host);
+    listen->port = (int)port;
+}
+
 static void read_rates(struct loading *loading, const struct setting *setting, const char *text, void *field)
 {
     for (text += strspn(text, ", \t"); *text != '\0'; text += strspn(text, ", \t")) {
         struct slice member = {text, strcspn(text, ", \t")};
         if (!rate_limits_parse(member, field)) {
             add_problem(loading,
-                        "%s: \"%.*s\" is not a rule such as messages=60/10s or reads=off; the names are in the "
-                        "README",
+                        "%s: \"%.*s\" is not a rule such as messages=60/10s or reads=off; the names are in "
+                        "docs/settings.md",
                         setting->name, (int)member.length, member.data);
         }
         text += member.length;
@@ -346,7 +374,7 @@ static void (*const readers[])(struct loading *, const struct setting *, const c
     [SETTING_TEXT] = read_text,         [SETTING_FILE] = read_text,       [SETTING_INT] = read_integer,
     [SETTING_INT64] = read_integer,     [SETTING_FLAG] = read_flag,       [SETTING_CHOICE] = read_choice,
     [SETTING_DURATION] = read_duration, [SETTING_ORIGINS] = read_origins, [SETTING_NETWORKS] = read_networks,
-    [SETTING_RATES] = read_rates,
+    [SETTING_ADDRESS] = read_address,   [SETTING_RATES] = read_rates,
 };
 
 /* --- rules that a row cannot say --- */
@@ -531,6 +559,21 @@ static const struct setting *find_setting(const char *name)
     return NULL;
 }
 
+/* A setting, or the file that a secret lies in. */
+static bool is_known(const char *name)
+{
+    static const char SUFFIX[] = "_FILE";
+    char base[SETTING_NAME_MAX_LENGTH + 1];
+    size_t length = strlen(name), suffix = sizeof SUFFIX - 1;
+    if (find_setting(name) != NULL || length <= suffix || length - suffix >= sizeof base ||
+        strcmp(name + length - suffix, SUFFIX) != 0) {
+        return find_setting(name) != NULL;
+    }
+    snprintf(base, sizeof base, "%.*s", (int)(length - suffix), name);
+    const struct setting *setting = find_setting(base);
+    return setting != NULL && setting->is_secret;
+}
+
 static void load_env_file(struct loading *loading, const char *path, struct env_file *ret_file)
 {
     *ret_file = (struct env_file){0};
@@ -544,33 +587,87 @@ static void load_env_file(struct loading *loading, const char *path, struct env_
     loading->problems += env_file_read(in, path, loading->errors, ret_file);
     fclose(in);
     for (size_t i = 0; i < ret_file->count; i++) {
-        if (find_setting(ret_file->entries[i].name) == NULL) {
+        if (!is_known(ret_file->entries[i].name)) {
             fprintf(loading->errors, "warning: %s line %d: %s is not a setting of stonechat\n", path,
                     ret_file->entries[i].line, ret_file->entries[i].name);
         }
     }
 }
 
-/* The environment wins; what is empty counts as not set. */
-static const char *given_value(const struct env_file *file, const struct setting *setting)
+/* What is empty counts as not set. `file` NULL: the environment. */
+static const char *look_up(const struct env_file *file, const char *name)
 {
-    const char *value = getenv(setting->name);
-    if (value == NULL || *value == '\0') {
-        value = env_file_get(file, setting->name);
-    }
+    const char *value = file != NULL ? env_file_get(file, name) : getenv(name);
     return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* The secret that lies in the file `path`, without the line's end; the caller frees it. NULL when there is a problem.
+ */
+static char *read_secret(struct loading *loading, const char *name, const char *path)
+{
+    char *text = calloc(1, SECRET_MAX_BYTES + 2);
+    FILE *in = text != NULL ? fopen(path, "re") : NULL;
+    size_t length = in != NULL ? fread(text, 1, SECRET_MAX_BYTES + 1, in) : 0;
+    bool is_read = in != NULL && ferror(in) == 0;
+    int error = errno;
+    if (in != NULL) {
+        fclose(in);
+    }
+    bool is_long = length > SECRET_MAX_BYTES;
+    if (length > 0 && text[length - 1] == '\n') {
+        length -= length > 1 && text[length - 2] == '\r' ? 2 : 1;
+        text[length] = '\0';
+    }
+    if (text != NULL && is_read && length > 0 && !is_long && strlen(text) == length) {
+        return text;
+    }
+    if (!is_read) {
+        add_problem(loading, "%s: %s cannot be read: %s", name, path, strerror(error));
+    } else {
+        add_problem(loading, "%s: %s %s; put the secret alone into it", name, path,
+                    is_long       ? "has more than 65536 bytes"
+                    : length == 0 ? "is empty"
+                                  : "holds a NUL byte");
+    }
+    free(text);
+    return NULL;
+}
+
+/* What the environment, which wins, or else the file .env gives the setting: a copy, which the caller frees. False when
+ * neither names it, or when there is a problem. */
+static bool find_given(struct loading *loading, const struct setting *setting, char **ret_value)
+{
+    char file_name[SETTING_NAME_MAX_LENGTH + sizeof "_FILE"];
+    snprintf(file_name, sizeof file_name, "%s_FILE", setting->name);
+    for (int i = 0; i < 2; i++) {
+        const struct env_file *source = i == 0 ? NULL : loading->file;
+        const char *value = look_up(source, setting->name);
+        const char *path = setting->is_secret ? look_up(source, file_name) : NULL;
+        if (value != NULL && path != NULL) {
+            add_problem(loading, "%s and %s are both set: take one of them away", setting->name, file_name);
+        }
+        if (value != NULL || path != NULL) {
+            *ret_value = value != NULL ? copy(loading, value, strlen(value)) : read_secret(loading, file_name, path);
+            return *ret_value != NULL;
+        }
+    }
+    return false;
 }
 
 static void load_setting(struct loading *loading, const struct setting *setting, struct config *config)
 {
-    const char *value = given_value(loading->file, setting);
-    if (value == NULL) {
-        bool is_relaxed = setting->relaxed_value != NULL && config->stonechat_env != ENV_PRODUCTION;
-        value = is_relaxed ? setting->relaxed_value : setting->value;
-    }
-    if (value != NULL) {
-        readers[setting->type](loading, setting, value, (char *)config + setting->offset);
-    } else if (setting->is_required) {
+    void *field = (char *)config + setting->offset;
+    bool is_relaxed = setting->relaxed_value != NULL && config->stonechat_env != ENV_PRODUCTION;
+    const char *normal = is_relaxed ? setting->relaxed_value : setting->value;
+    int problems_before = loading->problems;
+    char *given = NULL;
+    if (find_given(loading, setting, &given)) {
+        readers[setting->type](loading, setting, given, field);
+        explicit_bzero(given, strlen(given));
+        free(given);
+    } else if (normal != NULL) {
+        readers[setting->type](loading, setting, normal, field);
+    } else if (setting->is_required && loading->problems == problems_before) {
         add_problem(loading, "%s is not set: %s", setting->name, setting->help);
     }
 }
@@ -625,8 +722,10 @@ bool config_print_setting(const char *env_file, const char *name, FILE *out)
         return false;
     }
     load_env_file(&loading, env_file, &file);
-    const char *value = given_value(&file, setting);
-    fprintf(out, "%s\n", value != NULL ? value : "");
+    char *value = NULL;
+    bool is_given = find_given(&loading, setting, &value);
+    fprintf(out, "%s\n", is_given ? value : "");
+    free(value);
     env_file_dispose(&file);
     return true;
 }

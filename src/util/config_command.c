@@ -3,6 +3,7 @@
 
 #include "util/config.h"
 #include "util/config_table.h"
+#include "util/reference.h"
 #include "util/version.h"
 
 /* What the program says of itself and of its settings, before anything runs. */
@@ -34,10 +35,12 @@ void config_print_help(FILE *out)
           "Usage: stonechat [option]\n"
           "  --check-config       read the settings, tell what is wrong with them, and end\n"
           "  --print-env-example  print a .env file with every setting\n"
+          "  --print-docs PAGE    print a page of docs/: settings, metrics or errors\n"
           "  --print-setting NAME print the value that NAME was given, secret or not\n"
           "  --version            print the version\n"
           "  --help               print this\n\n"
-          "Settings come from the environment, or from the file .env in the working directory.\n",
+          "Settings come from the environment, or from the file .env in the working directory. A secret may lie in a\n"
+          "file instead: DATABASE_URL_FILE names the one that holds DATABASE_URL.\n",
           out);
     for (const struct setting *setting = config_settings; setting->name != NULL; setting++) {
         if (setting->title != NULL) {
@@ -59,7 +62,8 @@ void config_print_help(FILE *out)
 void config_print_env_example(FILE *out)
 {
     fputs("# Settings of Stonechat. Copy this file to .env and take the # off what you change;\n"
-          "# the values shown are the defaults. The environment wins over this file.\n",
+          "# the values shown are the defaults. The environment wins over this file. What is a secret may lie\n"
+          "# in a file of its own: NAME_FILE=/path/of/it in place of NAME.\n",
           out);
     for (const struct setting *setting = config_settings; setting->name != NULL; setting++) {
         if (setting->title != NULL) {
@@ -91,6 +95,9 @@ enum config_command config_command_line(int argc, char **argv)
     }
     if (argc == 2 && strcmp(argv[1], "--print-env-example") == 0) {
         config_print_env_example(stdout);
+        return CONFIG_COMMAND_DONE;
+    }
+    if (argc == 3 && strcmp(argv[1], "--print-docs") == 0 && reference_print(argv[2], stdout)) {
         return CONFIG_COMMAND_DONE;
     }
     if (argc == 3 && strcmp(argv[1], "--print-setting") == 0 && config_print_setting(ENV_FILE, argv[2], stdout)) {

@@ -16,6 +16,7 @@ enum setting_type {
     SETTING_CHOICE,   /* an enum: the index in `choices` */
     SETTING_ORIGINS,  /* char **: origins, separated by commas */
     SETTING_NETWORKS, /* struct ip_networks: addresses and networks (CIDR), separated by commas */
+    SETTING_ADDRESS,  /* struct listen_address: 127.0.0.1:9100 or [::1]:9100 */
     SETTING_RATES     /* struct rate_limit[RATE_RULE_COUNT]: rules such as messages=60/10s, separated by commas */
 };
 

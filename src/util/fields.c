@@ -9,7 +9,9 @@
 #include <string.h>
 #include <yajl/yajl_parse.h>
 
+#include "util/hex.h"
 #include "util/json.h"
+#include "util/percent.h"
 #include "util/utf8.h"
 
 enum {
@@ -158,8 +160,12 @@ static void describe_rule(struct buffer *out, const struct field *field, const s
         describe_range(out, field, "");
     } else if (field->type == FIELD_CHOICE) {
         describe_choices(out, field);
-    } else {
+    } else if (!token->is_sound) {
         buffer_append_text(out, "well-formed Unicode without NUL");
+    } else {
+        buffer_append_text(out, "JSON of at most ");
+        json_integer(out, field->max);
+        buffer_append_text(out, " bytes");
     }
 }
 
@@ -288,8 +294,8 @@ static bool read_choice(struct field_values *values, const struct field *field, 
 static bool read_json(struct field_values *values, const struct field *field, const struct token *token,
                       struct field_value *value)
 {
-    (void)field;
-    if (!token->is_sound) {
+    bool is_too_long = field->max > 0 && token->raw.length > (size_t)field->max;
+    if (!token->is_sound || is_too_long) {
         return false;
     }
     value->text = store(values, token->raw);
@@ -430,8 +436,7 @@ static unsigned escaped_unit(struct slice text, size_t at)
 {
     unsigned unit = 0;
     for (size_t i = at; i < at + 4 && i < text.length; i++) {
-        char c = text.data[i];
-        unit = unit << 4 | (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+        unit = unit << 4 | (unsigned)hex_value(text.data[i]);
     }
     return unit;
 }
@@ -653,56 +658,17 @@ done:
 
 /* --- queries --- */
 
-static int hex_digit(char c)
+/* Decodes into `out`, which has room for it and a terminator. False for a bad escape, bad UTF-8 or NUL. */
+static bool decode(struct slice text, char *out, struct slice *ret_decoded)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decodes into `out`, which has room for `text.length` bytes. False for a bad escape, bad UTF-8 or NUL. */
-static bool percent_decode(struct slice text, char *out, struct slice *ret_decoded)
-{
-    size_t length = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        char c = text.data[i];
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%') {
-            int high = i + 2 < text.length ? hex_digit(text.data[i + 1]) : -1;
-            int low = i + 2 < text.length ? hex_digit(text.data[i + 2]) : -1;
-            if (high < 0 || low < 0) {
-                return false;
-            }
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        if (c == '\0') {
-            return false;
-        }
-        out[length++] = c;
-    }
-    *ret_decoded = (struct slice){out, length};
-    return utf8_is_valid(*ret_decoded);
-}
-
-/* Takes what stands before the next `separator` off the front of `rest`. */
-static struct slice take_until(struct slice *rest, char separator)
-{
-    const char *end = rest->length > 0 ? memchr(rest->data, separator, rest->length) : NULL;
-    struct slice head = {rest->data, end != NULL ? (size_t)(end - rest->data) : rest->length};
-    size_t skipped = head.length + (end != NULL ? 1 : 0);
-    *rest = (struct slice){rest->data + skipped, rest->length - skipped};
-    return head;
+    return percent_decode(text, true, out, text.length + 1, ret_decoded) && utf8_is_valid(*ret_decoded);
 }
 
 static void read_parameter(const struct field *fields, struct slice parameter, char *scratch, unsigned *seen,
                            struct field_values *values)
 {
-    struct slice name, value = parameter, raw_name = take_until(&value, '=');
-    if (!percent_decode(raw_name, scratch, &name)) {
+    struct slice name, value = parameter, raw_name = slice_take_until(&value, '=');
+    if (!decode(raw_name, scratch, &name)) {
         add_error(values, SLICE(""), FIELD_IN_QUERY, "The query must be percent-encoded UTF-8 without NUL");
         return;
     }
@@ -716,7 +682,7 @@ static void read_parameter(const struct field *fields, struct slice parameter, c
     }
     *seen |= 1u << index;
     struct token token = {.kind = TOKEN_PARAMETER, .raw = value, .location = FIELD_IN_QUERY};
-    token.is_sound = percent_decode(value, scratch, &token.text);
+    token.is_sound = decode(value, scratch, &token.text);
     if (!token.is_sound) {
         token.text = SLICE("");
     }
@@ -735,7 +701,7 @@ bool fields_read_query(const struct field *fields, struct slice query, struct fi
     unsigned seen = 0;
     struct slice rest = query;
     while (rest.length > 0) {
-        struct slice parameter = take_until(&rest, '&');
+        struct slice parameter = slice_take_until(&rest, '&');
         if (parameter.length > 0) {
             read_parameter(fields, parameter, scratch, &seen, values);
         }

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "util/digits.h"
+
 enum { V4_PREFIX = 96 };
 
 static const uint8_t V4_START[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -38,12 +40,8 @@ bool ip_address_parse(struct slice text, struct ip_address *ret_address)
 
 static bool is_port(struct slice text)
 {
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return false;
-        }
-    }
-    return text.length >= 1 && text.length <= 5;
+    int64_t port;
+    return digits_read(text, 5, &port);
 }
 
 bool ip_address_parse_with_port(struct slice text, struct ip_address *ret_address)
@@ -121,15 +119,12 @@ static bool is_zero_behind(const struct ip_address *address, unsigned prefix)
 
 static bool parse_prefix(struct slice digits, unsigned max, unsigned *ret_prefix)
 {
-    unsigned prefix = 0;
-    if (!is_port(digits) || digits.length > 3) {
+    int64_t prefix;
+    if (!digits_read(digits, 3, &prefix) || prefix > max) {
         return false;
     }
-    for (size_t i = 0; i < digits.length; i++) {
-        prefix = prefix * 10 + (unsigned)(digits.data[i] - '0');
-    }
-    *ret_prefix = prefix;
-    return prefix <= max;
+    *ret_prefix = (unsigned)prefix;
+    return true;
 }
 
 bool ip_network_parse(struct slice text, struct ip_network *ret_network)

@@ -3,8 +3,11 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "util/version.h"
 
 typedef _Atomic(int64_t) tally;
 
@@ -40,9 +43,23 @@ void metrics_add(enum metric metric, int64_t amount)
     increase(&values[metric], amount);
 }
 
+void metrics_set(enum metric metric, int64_t value)
+{
+    atomic_store_explicit(&values[metric], value, memory_order_relaxed);
+}
+
+/* A date that there is not must not look like one of 1970. */
+static bool is_shown(int metric)
+{
+    return metric != METRIC_TLS_EXPIRY || value_of(&values[metric]) != 0;
+}
+
 static void write_values(struct buffer *out)
 {
     for (int i = 0; i < METRIC_COUNT; i++) {
+        if (!is_shown(i)) {
+            continue;
+        }
         if (i == 0 || strcmp(TABLE[i].name, TABLE[i - 1].name) != 0) {
             write_header(out, TABLE[i].name, TABLE[i].type, TABLE[i].help);
         }
@@ -188,10 +205,10 @@ void metrics_count_answer(enum metrics_kind kind, const char *method, const char
 static const struct {
     const char *total, *total_help, *duration, *duration_help;
 } KINDS[] = {
-    [METRICS_REQUEST] = {"stonechat_http_requests_total", "HTTP requests that were answered",
-                         "stonechat_http_request_duration_seconds", "From a request's head to the end of its reply"},
-    [METRICS_EVENT] = {"stonechat_socket_events_total", "Socket events that clients sent, by what came of them",
-                       "stonechat_socket_event_duration_seconds", "From a socket event to its outcome"},
+#define X(kind, labels, total, total_help, duration, duration_help)                                                    \
+    [kind] = {total, total_help, duration, duration_help},
+    ANSWER_MAP(X)
+#undef X
 };
 
 static void write_labels(char *out, const struct series *one)
@@ -238,6 +255,8 @@ static void write_answers(struct buffer *out, enum metrics_kind kind)
 
 void metrics_write(struct buffer *out)
 {
+    write_header(out, METRIC_BUILD_INFO, "gauge", METRIC_BUILD_INFO_HELP);
+    buffer_append_text(out, METRIC_BUILD_INFO "{version=\"" STONECHAT_VERSION "\"} 1\n");
     write_values(out);
     write_histograms(out);
     write_answers(out, METRICS_REQUEST);

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
+#include "util/clock.h"
+#include "util/digits.h"
 #include "util/metrics.h"
 
 static const struct {
@@ -42,14 +43,12 @@ void rate_limits_default(struct rate_limit *limits)
 /* Takes a whole number of 1..max off the front. */
 static bool take_number(struct slice *text, int64_t max, int32_t *ret_number)
 {
-    int64_t number = 0;
-    size_t digits = 0;
-    while (digits < text->length && text->data[digits] >= '0' && text->data[digits] <= '9' && number <= max) {
-        number = number * 10 + (text->data[digits++] - '0');
+    int64_t number;
+    if (!digits_take(text, DIGITS_MAX, &number) || number < 1 || number > max) {
+        return false;
     }
-    *text = (struct slice){text->data + digits, text->length - digits};
     *ret_number = (int32_t)number;
-    return digits > 0 && number >= 1 && number <= max;
+    return true;
 }
 
 static int32_t unit_seconds(struct slice unit)
@@ -239,20 +238,13 @@ void rate_buckets_learn(struct rate_buckets *buckets, enum rate_rule rule, const
 
 /* --- with who else counts --- */
 
-int64_t rate_now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 struct rate_verdict rate_limiter_take(const struct rate_limiter *limiter, enum rate_rule rule,
                                       const struct rate_key *key)
 {
     if (limiter->buckets == NULL) {
         return (struct rate_verdict){.is_allowed = true};
     }
-    struct rate_verdict verdict = rate_buckets_take(limiter->buckets, rule, key, rate_now_us());
+    struct rate_verdict verdict = rate_buckets_take(limiter->buckets, rule, key, clock_now_us());
     if (!verdict.is_allowed) {
         metrics_add(metric_of_rate_rule(rule), 1);
     } else if (verdict.limit > 0 && limiter->share != NULL) {

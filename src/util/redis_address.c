@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/slice.h"
+#include "util/digits.h"
+#include "util/percent.h"
 
 static bool take_prefix(struct slice *rest, const char *prefix)
 {
@@ -17,45 +18,21 @@ static bool take_prefix(struct slice *rest, const char *prefix)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
-}
-
-/* With its %-escapes undone; false when it does not fit, or would have a NUL. */
+/* Terminated. */
 static bool unescape(struct slice text, char *out, size_t size)
 {
-    size_t length = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        char c = text.data[i];
-        if (c == '%') {
-            int high = i + 2 < text.length ? hex_digit(text.data[i + 1]) : -1;
-            int low = i + 2 < text.length ? hex_digit(text.data[i + 2]) : -1;
-            if (high < 0 || low < 0) {
-                return false;
-            }
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (c == '\0' || length + 1 == size) {
-            return false;
-        }
-        out[length++] = c;
-    }
-    out[length] = '\0';
-    return true;
+    struct slice decoded;
+    return percent_decode(text, false, out, size, &decoded);
 }
 
 static bool read_number(struct slice text, int max, int *ret_number)
 {
-    int number = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        if (!isdigit((unsigned char)text.data[i]) || (number = number * 10 + (text.data[i] - '0')) > max) {
-            return false;
-        }
+    int64_t number;
+    if (!digits_read(text, DIGITS_MAX, &number) || number > max) {
+        return false;
     }
-    *ret_number = number;
-    return text.length > 0;
+    *ret_number = (int)number;
+    return true;
 }
 
 /* What stands before the last `mark`, or after it; without one, all is after it. */

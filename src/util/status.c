@@ -9,7 +9,7 @@ static const struct {
     const char *code, *message;
     int http;
 } statuses[STATUS_COUNT] = {
-#define X(name, stable_code, http_status, default_message) {stable_code, default_message, http_status},
+#define X(name, stable_code, http_status, default_message, advice) {stable_code, default_message, http_status},
     STATUS_MAP(X)
 #undef X
 };

@@ -8,6 +8,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "util/hex.h"
+
 enum { POOL_BYTES = 1024, COUNTER_MAX = 0xfff, COUNTER_START_MASK = 0x7ff };
 
 static _Thread_local struct {
@@ -77,12 +79,6 @@ struct uuid uuid_generate(void)
 /* Where the two digits of each byte stand in the text. */
 static const uint8_t positions[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
 
-static inline int hex_value(char c)
-{
-    unsigned digit = (unsigned char)c - (unsigned)'0', letter = ((unsigned char)c | 0x20u) - (unsigned)'a';
-    return digit <= 9 ? (int)digit : letter <= 5 ? (int)letter + 10 : -1;
-}
-
 bool uuid_parse(struct slice text, struct uuid *ret_uuid)
 {
     if (text.length != UUID_TEXT_LENGTH || text.data[8] != '-' || text.data[13] != '-' || text.data[18] != '-' ||
@@ -91,11 +87,11 @@ bool uuid_parse(struct slice text, struct uuid *ret_uuid)
     }
     struct uuid uuid;
     for (size_t i = 0; i < sizeof uuid.bytes; i++) {
-        int high = hex_value(text.data[positions[i]]), low = hex_value(text.data[positions[i] + 1]);
-        if (high < 0 || low < 0) {
+        int byte = hex_byte(text.data[positions[i]], text.data[positions[i] + 1]);
+        if (byte < 0) {
             return false;
         }
-        uuid.bytes[i] = (uint8_t)(high << 4 | low);
+        uuid.bytes[i] = (uint8_t)byte;
     }
     *ret_uuid = uuid;
     return true;

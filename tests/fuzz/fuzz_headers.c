@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "auth/token.h"
 #include "http/headers.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (headers_is_request_id(text, 128)) {
         assert(size > 0 && size <= 128 && memchr(data, '\n', size) == NULL && memchr(data, '"', size) == NULL);
     }
-    struct slice token = headers_bearer_token(text);
+    struct slice token = token_of_authorization(text);
     assert(token.length == 0 || (token.data >= text.data && token.data + token.length <= text.data + text.length));
     bool holds = headers_list_holds(text, "upgrade");
     assert(!holds || size >= strlen("upgrade"));

@@ -114,13 +114,15 @@ static void test_news(void **state)
     bus_codec_write_news(&out, BUS_NEWS_GONE, id(OTHER), id(USER));
     bus_codec_write_news(&out, BUS_NEWS_ENTERS, id(NODE), id(USER));
     bus_codec_write_news(&out, BUS_NEWS_LEAVES, id(NODE), id(USER));
+    bus_codec_write_news(&out, BUS_NEWS_LEAVES_UNTOLD, id(NODE), id(USER));
     bus_codec_write_news(&out, BUS_NEWS_REVOKED, id(NODE), id(USER));
     struct slice message = buffer_slice(&out);
     struct uuid sender;
     assert_true(bus_codec_read_sender(&message, &sender));
     assert_true(uuid_equals(sender, id(NODE)));
     assert_true(read_items(message, false));
-    assert_heard("0 " NODE " " NIL ";1 " OTHER " " NIL ";2 " NODE " " USER ";3 " NODE " " USER ";4 " NODE " " USER ";");
+    assert_heard("0 " NODE " " NIL ";1 " OTHER " " NIL ";2 " NODE " " USER ";3 " NODE " " USER ";4 " NODE " " USER
+                 ";5 " NODE " " USER ";");
     buffer_dispose(&out);
 }
 

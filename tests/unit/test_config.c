@@ -26,7 +26,10 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     for (const struct setting *setting = config_settings; setting->name != NULL; setting++) {
+        char file_name[80];
+        snprintf(file_name, sizeof file_name, "%s_FILE", setting->name);
         unsetenv(setting->name);
+        unsetenv(file_name);
     }
     setenv("DATABASE_URL", "postgresql:///chat", 1);
     setenv("JWT_SECRET", good_secret, 1);
@@ -92,6 +95,20 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(config->log_format, LOG_JSON);
     assert_false(config->rate_limit_disabled);
     assert_string_equal(fixture->errors, "");
+}
+
+/* Front ends are written with these in mind. */
+static void what_clients_see_has_the_promised_defaults(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture), 0);
+    const struct config *config = &fixture->config;
+    assert_int_equal(config->password_min_length, 8);
+    assert_int_equal(config->max_failed_attempts, 5);
+    assert_int_equal(config->lockout_minutes, 15);
+    assert_int_equal(config->call_ring_seconds, 45);
+    assert_int_equal(config->presence_grace_ms, 5000);
+    assert_int_equal(config->event_retention_days, 30);
 }
 
 static void the_demo_is_off_in_production_alone(void **state)
@@ -257,6 +274,93 @@ static void numbers_have_limits(void **state)
     }
 }
 
+static void write_secret(const struct fixture *fixture, const char *bytes, size_t length, char ret_path[128])
+{
+    snprintf(ret_path, 128, "%s/secret", fixture->directory);
+    FILE *out = fopen(ret_path, "w");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, length, out), length);
+    fclose(out);
+}
+
+/* The file's text is the secret, but for one end of a line. */
+static void secrets_may_lie_in_files(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const ends[] = {"", "\n", "\r\n"};
+    char path[128], text[256];
+    unsetenv("JWT_SECRET");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        int length = snprintf(text, sizeof text, "%s%s", good_secret, ends[i]);
+        write_secret(fixture, text, (size_t)length, path);
+        setenv("JWT_SECRET_FILE", path, 1);
+        assert_int_equal(load(fixture), 0);
+        assert_string_equal(fixture->config.jwt_secret, good_secret);
+    }
+    unsetenv("JWT_SECRET_FILE");
+    snprintf(text, sizeof text, "JWT_SECRET_FILE=%s\n", path);
+    write_env_file(fixture, text);
+    assert_int_equal(load(fixture), 0);
+    assert_string_equal(fixture->config.jwt_secret, good_secret);
+    assert_string_equal(fixture->errors, "");
+    setenv("JWT_SECRET", "another one that is long enough 8#kQ", 1); /* the environment wins */
+    assert_int_equal(load(fixture), 0);
+    assert_string_equal(fixture->config.jwt_secret, "another one that is long enough 8#kQ");
+    unlink(path);
+}
+
+static void files_that_hold_no_secret(void **state)
+{
+    struct fixture *fixture = *state;
+    static char huge[65537 + 1];
+    memset(huge, 'x', sizeof huge);
+    char path[128];
+    unsetenv("JWT_SECRET");
+    assert_refused(fixture, "JWT_SECRET_FILE", "/no/such/file",
+                   "JWT_SECRET_FILE: /no/such/file cannot be read: No such");
+    write_secret(fixture, "", 0, path);
+    assert_refused(fixture, "JWT_SECRET_FILE", fixture->directory, "cannot be read: Is a directory");
+    assert_refused(fixture, "JWT_SECRET_FILE", path, "is empty");
+    write_secret(fixture, "\n", 1, path);
+    assert_refused(fixture, "JWT_SECRET_FILE", path, "is empty");
+    write_secret(fixture, "0123456789abcdef\0wxyz0123456789abcdef", 37, path);
+    assert_refused(fixture, "JWT_SECRET_FILE", path, "holds a NUL byte");
+    assert_null(strstr(fixture->errors, "0123"));
+    write_secret(fixture, huge, sizeof huge, path);
+    assert_refused(fixture, "JWT_SECRET_FILE", path, "has more than 65536 bytes");
+    write_secret(fixture, good_secret, strlen(good_secret), path);
+    setenv("JWT_SECRET", good_secret, 1);
+    assert_refused(fixture, "JWT_SECRET_FILE", path, "JWT_SECRET and JWT_SECRET_FILE are both set");
+    assert_null(strstr(fixture->errors, good_secret));
+    unlink(path);
+}
+
+/* Only what is secret. */
+static void other_settings_lie_in_no_files(void **state)
+{
+    struct fixture *fixture = *state;
+    write_env_file(fixture, "PORT_FILE=/etc/hostname\nREDIS_URL_FILE=\n");
+    assert_int_equal(load(fixture), 0);
+    assert_int_equal(fixture->config.port, 5000);
+    assert_non_null(strstr(fixture->errors, "PORT_FILE is not a setting"));
+    assert_null(strstr(fixture->errors, "REDIS_URL_FILE"));
+}
+
+static void addresses(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const bad[] = {
+        "9100",  ":9100",           "localhost:9100",  "127.0.0.1",      "127.0.0.1:", "127.0.0.1:0", "::1:9100",
+        "[::1]", "127.0.0.1:65536", "127.0.0.1:9100x", "[127.0.0.1]:91", "1.2.3.4:-1", "[]:9100"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_refused(fixture, "METRICS_ADDR", bad[i], "such as 127.0.0.1:9100 or [::1]:9100");
+    }
+    setenv("METRICS_ADDR", "[0:0:0:0:0:0:0:1]:9100", 1);
+    assert_int_equal(load(fixture), 0);
+    assert_string_equal(fixture->config.metrics_addr.host, "::1");
+    assert_int_equal(fixture->config.metrics_addr.port, 9100);
+}
+
 static void networks(void **state)
 {
     static const char *const bad[] = {"localhost", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/8,x", "*"};
@@ -401,6 +505,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(defaults_are_those_of_the_table),
+        TEST(what_clients_see_has_the_promised_defaults),
         TEST(the_demo_is_off_in_production_alone),
         TEST(environment_wins_over_the_file),
         TEST(empty_is_not_set),
@@ -413,6 +518,10 @@ int main(void)
         TEST(weak_secrets_are_refused),
         TEST(durations),
         TEST(numbers_have_limits),
+        TEST(secrets_may_lie_in_files),
+        TEST(files_that_hold_no_secret),
+        TEST(other_settings_lie_in_no_files),
+        TEST(addresses),
         TEST(networks),
         TEST(the_proxy_protocol_needs_proxies),
         TEST(origins),

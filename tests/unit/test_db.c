@@ -36,6 +36,10 @@ static const struct db_statement INSERT = {
     "t_insert", "i",
     "WITH q AS (SELECT * FROM unnest($1::bigint[]) WITH ORDINALITY q (i, ord)), "
     "w AS (INSERT INTO test_db_rows (i) SELECT q.i FROM q ORDER BY q.ord) SELECT q.ord FROM q"};
+static const struct db_statement INSERT_TOO = {
+    "t_insert_too", "i",
+    "WITH q AS (SELECT * FROM unnest($1::bigint[]) WITH ORDINALITY q (i, ord)), "
+    "w AS (INSERT INTO test_db_rows (i) SELECT q.i FROM q ORDER BY q.ord) SELECT q.ord FROM q"};
 static const struct db_statement DEFERRED = {
     "t_deferred", "i",
     "WITH q AS (SELECT * FROM unnest($1::bigint[]) WITH ORDINALITY q (i, ord)), "
@@ -51,9 +55,10 @@ static const struct db_statement SLEEP = {
     "t_sleep", "i", "SELECT q.ord, pg_sleep(q.i)::text FROM unnest($1::bigint[]) WITH ORDINALITY q (i, ord)"};
 static const struct db_statement NO_ROWS = {"t_no_rows", "i",
                                             "INSERT INTO test_db_rows (i) SELECT unnest($1::bigint[])"};
-static const struct db_statement *const TABLE[] = {&ECHO,        &GROUP,     &ROWS,  &DIVIDE,  &INSERT, &DEFERRED,
-                                                   &ADD_MISSING, &LOCK_PAIR, &SLEEP, &NO_ROWS, NULL};
+static const struct db_statement *const TABLE[] = {&ECHO,     &GROUP,       &ROWS,      &DIVIDE, &INSERT,  &INSERT_TOO,
+                                                   &DEFERRED, &ADD_MISSING, &LOCK_PAIR, &SLEEP,  &NO_ROWS, NULL};
 static const struct db_statement *const *const STATEMENTS[] = {TABLE, NULL};
+static const struct db_statement *const IN_TURN[] = {&INSERT_TOO, &INSERT, NULL};
 
 static const char TABLES[] =
     "DROP TABLE IF EXISTS test_db_rows, test_db_deferred, test_db_unique, test_db_pair;"
@@ -126,8 +131,8 @@ static void on_done(struct db_call *call, enum status status, const struct db_ro
     self->committed_before = self->commits == 1;
     assert_int_equal(rows != NULL, status == STATUS_OK);
     self->rows = rows != NULL ? db_rows_count(rows) : -1;
-    if (self->rows > 0 && call->statement != &ECHO && call->statement != &INSERT && call->statement != &LOCK_PAIR &&
-        call->statement != &DEFERRED && call->statement != &SLEEP) {
+    if (self->rows > 0 && call->statement != &ECHO && call->statement != &INSERT && call->statement != &INSERT_TOO &&
+        call->statement != &LOCK_PAIR && call->statement != &DEFERRED && call->statement != &SLEEP) {
         self->answer = db_integer(rows, 0, 0);
     }
     if (--awaited == 0) {
@@ -166,6 +171,7 @@ static void create_db(int connections, int queue_max, int64_t schema_version, co
                                  .connections = connections,
                                  .queue_max = queue_max,
                                  .statements = STATEMENTS,
+                                 .in_turn = IN_TURN,
                                  .schema_version = schema_version};
     loop = loop_create();
     db = db_create(loop, &options);
@@ -356,6 +362,28 @@ static void test_answer_after_commit(void **state)
     run_on(1, 1000, start_inserts, 150);
     assert_int_equal(
         number("SELECT count(*) FROM (SELECT i - lag(i) OVER (ORDER BY n) AS d FROM test_db_rows) t WHERE d <> 1"), 0);
+}
+
+/* Runs of both statements, of all lengths; three turns' worth. */
+static void start_in_turn(void)
+{
+    for (int i = 0; i < 190; i++) {
+        submit(i, (i & (i >> 3)) % 2 == 0 ? &INSERT : &INSERT_TOO, i);
+    }
+}
+
+static void test_some_go_in_turn(void **state)
+{
+    (void)state;
+    NEEDS_POSTGRES();
+    run_on(1, 1000, start_in_turn, 190);
+    for (int i = 0; i < 190; i++) {
+        assert_int_equal(calls[i].place, i);
+        assert_int_equal(calls[i].commit_place, i);
+    }
+    assert_int_equal(number("SELECT count(*) FROM (SELECT i, row_number() OVER (ORDER BY n) - 1 AS place"
+                            " FROM test_db_rows) t WHERE i = place"),
+                     190);
 }
 
 static void start_division(void)
@@ -643,13 +671,24 @@ static void on_done_again(struct db_call *call, enum status status, const struct
     }
 }
 
-static void start_and_stop(void)
+static void submit_endless(int index, const struct db_statement *statement)
 {
-    for (int i = 0; i < 3; i++) {
-        submit(i, i == 0 ? &SLEEP : &GROUP, 30);
-        calls[i].call.on_done = on_done_again;
-    }
+    submit(index, statement, 30);
+    calls[index].call.on_done = on_done_again;
+}
+
+static void wait_and_stop(void)
+{
+    submit_endless(1, &GROUP);
+    submit_endless(2, &GROUP);
     loop_stop(loop);
+}
+
+/* When the next tick comes, the only connection is taken. */
+static void take_the_connection(void)
+{
+    submit_endless(0, &SLEEP);
+    on_available = wait_and_stop;
 }
 
 /* What is under way or waits at the end is answered, and whoever asks again then is answered too. */
@@ -657,7 +696,7 @@ static void test_destroy_with_calls(void **state)
 {
     (void)state;
     NEEDS_POSTGRES();
-    run_on(1, 1000, start_and_stop, 0);
+    run_on(1, 1000, take_the_connection, 0);
     assert_in_range(resubmitted, 3, 10);
 }
 
@@ -746,6 +785,7 @@ int main(void)
         cmocka_unit_test_setup(test_rows_of_each_member, set_up),
         cmocka_unit_test_setup(test_groups, set_up),
         cmocka_unit_test_setup(test_answer_after_commit, set_up),
+        cmocka_unit_test_setup(test_some_go_in_turn, set_up),
         cmocka_unit_test_setup(test_a_bad_member_harms_only_itself, set_up),
         cmocka_unit_test_setup(test_a_commit_that_fails, set_up),
         cmocka_unit_test_setup(test_a_statement_without_rows, set_up),

@@ -230,6 +230,21 @@ static void test_lengths_count_code_points(void **state)
                   fields_read_json);
 }
 
+static void test_the_length_of_json(void **state)
+{
+    (void)state;
+    static const struct field eight[] = {{"j", FIELD_JSON, 0, 8, 0, NULL}, {0}};
+    struct field_values values;
+    assert_true(read_copy(eight, SLICE("{\"j\" : [1, 234] }"), &values, fields_read_json));
+    assert_text(values.values[0].text, "[1, 234]");
+    fields_dispose(&values);
+    assert_errors(eight, SLICE("{\"j\":[1,  234]}"), ERROR("j", "j must be JSON of at most 8 bytes", ""),
+                  fields_read_json);
+    assert_errors(eight, SLICE("{\"j\":\"\xc3\xa4\xc3\xa4\xc3\xa4z\"}"),
+                  ERROR("j", "j must be JSON of at most 8 bytes", ",\"value\":\"\xc3\xa4\xc3\xa4\xc3\xa4z\""),
+                  fields_read_json);
+}
+
 static void test_required(void **state)
 {
     (void)state;
@@ -536,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_numbers_that_are_not_whole_or_too_big),
         cmocka_unit_test(test_the_whole_range_of_integers),
         cmocka_unit_test(test_lengths_count_code_points),
+        cmocka_unit_test(test_the_length_of_json),
         cmocka_unit_test(test_required),
         cmocka_unit_test(test_all_errors_at_once),
         cmocka_unit_test(test_errors_are_bounded),

@@ -34,24 +34,6 @@ static void test_lists(void **state)
     assert_false(headers_list_holds((struct slice){NULL, 0}, "upgrade"));
 }
 
-static void test_bearer_tokens(void **state)
-{
-    (void)state;
-    static const char *const rows[][2] = {
-        {"Bearer abc", "abc"},
-        {"bearer abc", "abc"},
-        {"Bearer  abc ", "abc"},
-        {"Bearer ", ""},
-        {"Bearer", ""},
-        {"Basic abc", ""},
-        {"abc", ""},
-        {"", ""},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        assert_true(slice_equals(headers_bearer_token(slice_of(rows[i][0])), slice_of(rows[i][1])));
-    }
-}
-
 static void test_json_types(void **state)
 {
     (void)state;
@@ -148,8 +130,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unambiguous_heads), cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_bearer_tokens),     cmocka_unit_test(test_json_types),
-        cmocka_unit_test(test_request_ids),       cmocka_unit_test(test_query_parameters),
+        cmocka_unit_test(test_json_types),        cmocka_unit_test(test_request_ids),
+        cmocka_unit_test(test_query_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

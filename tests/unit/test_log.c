@@ -9,11 +9,13 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <yajl/yajl_tree.h>
 
@@ -81,6 +83,37 @@ static void test_text_line(void **state)
     char *text = end_capture();
     assert_int_equal(text[23], 'Z');
     assert_string_equal(text + 24, " debug listening\\non port=5000 host=::1 a=\"b c\" b=\"x=\\\"y\\\"\" c=\"\"\n");
+    free(text);
+}
+
+static void test_whom_a_thread_works_for(void **state)
+{
+    (void)state;
+    log_configure(LOG_INFO, LOG_JSON);
+    struct log_context outer = {.request_id = "one", .trace_id = "4bf9"}, inner = {.id = {{0xab}}}, seen;
+    const struct log_context *nobody = log_enter(&outer);
+    log_write(LOG_INFO, "outer", LOG_INT("n", 1));
+    const struct log_context *before = log_enter(&inner);
+    log_write(LOG_INFO, "inner");
+    log_get_context(&seen);
+    assert_memory_equal(&seen, &inner, sizeof seen);
+    log_leave(before);
+    log_write(LOG_INFO, "outer");
+    log_leave(nobody);
+    log_write(LOG_INFO, "nobody");
+    log_get_context(&seen);
+    assert_memory_equal(&seen, (&(struct log_context){0}), sizeof seen);
+    char *text = end_capture(), *rest = NULL;
+    static const char *const wanted[] = {
+        "\"outer\",\"requestId\":\"one\",\"traceId\":\"4bf9\",\"n\":1}",
+        "\"inner\",\"requestId\":\"ab000000-0000-0000-0000-000000000000\"}",
+        "\"outer\",\"requestId\":\"one\",\"traceId\":\"4bf9\"}",
+        "\"nobody\"}",
+    };
+    char *line = strtok_r(text, "\n", &rest);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++, line = strtok_r(NULL, "\n", &rest)) {
+        assert_string_equal(strstr(line, "\"msg\":") + 6, wanted[i]);
+    }
     free(text);
 }
 
@@ -173,15 +206,43 @@ static void test_threads_do_not_mix_lines(void **state)
     free(text);
 }
 
+/* In a process of its own: what log_open finds stays, and whoever waits for the pipe is ended by SIGALRM. */
+static void test_nobody_waits_for_a_pipe_after_an_interrupted_call(void **state)
+{
+    (void)state;
+    enum { WAIT_SECONDS = 20 };
+    int ends[2], status = -1;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(WAIT_SECONDS);
+        dup2(ends[1], STDERR_FILENO);
+        log_open();
+        log_configure(LOG_INFO, LOG_JSON);
+        fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+        while (write(STDERR_FILENO, "x", 1) == 1) {
+        }
+        errno = EINTR;
+        log_write(LOG_INFO, "one line too many");
+        _exit(EXIT_SUCCESS);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_json_line, start_capture),
         cmocka_unit_test_setup(test_without_fields, start_capture),
         cmocka_unit_test_setup(test_text_line, start_capture),
+        cmocka_unit_test_setup(test_whom_a_thread_works_for, start_capture),
         cmocka_unit_test_setup(test_levels, start_capture),
         cmocka_unit_test_setup(test_long_values_are_cut, start_capture),
         cmocka_unit_test_setup(test_threads_do_not_mix_lines, start_capture),
+        cmocka_unit_test(test_nobody_waits_for_a_pipe_after_an_interrupted_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

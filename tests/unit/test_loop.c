@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,6 +150,51 @@ static void test_waiting_tasks_run_at_the_end(void **state)
     loop_destroy(NULL);
 }
 
+/* A task that goes on to another loop, as the steps of a request do. */
+struct step {
+    struct loop_task task;
+    struct loop *to; /* NULL: it ends */
+    int runs;
+};
+
+static void run_step(struct loop_task *task)
+{
+    struct step *step = (struct step *)task;
+    struct loop *to = step->to;
+    step->runs++;
+    step->to = NULL;
+    if (to != NULL) {
+        loop_post(to, task);
+    }
+}
+
+static void never(struct timer *timer)
+{
+    (void)timer;
+    fail();
+}
+
+static void test_settling(void **state)
+{
+    (void)state;
+    struct loop *other = loop_create();
+    struct step step = {.task.run = run_step, .to = loop};
+    struct timer due = {.on_fire = never};
+    loop_stop(other);
+    loop_run(other);
+    assert_false(loop_settle(other));
+    loop_timer_start(other, &due, 0);
+    loop_post(other, &step.task);
+    assert_int_equal(step.runs, 0);
+    assert_true(loop_settle(other));
+    assert_int_equal(step.runs, 1);
+    assert_true(loop_settle(loop)); /* what the other one led to */
+    assert_int_equal(step.runs, 2);
+    assert_false(loop_settle(other) || loop_settle(loop));
+    loop_timer_stop(other, &due);
+    loop_destroy(other);
+}
+
 /* --- timers --- */
 
 static uint64_t started_ms, fired_ms;
@@ -182,6 +229,35 @@ static void test_timers(void **state)
     loop_run(loop);
     assert_int_equal(fires, 2);
     assert_in_range(fired_ms - started_ms, 59, 2000);
+}
+
+/* In place of the system's: the next ones are interrupted. */
+static atomic_int interruptions;
+
+ssize_t write(int fd, const void *data, size_t length)
+{
+    if (atomic_load(&interruptions) > 0) {
+        atomic_fetch_sub(&interruptions, 1);
+        errno = EINTR;
+        return -1;
+    }
+    return syscall(SYS_write, fd, data, length);
+}
+
+static void test_a_task_comes_when_the_waking_was_interrupted(void **state)
+{
+    (void)state;
+    struct chain chain = {{run_chain, NULL}, 1};
+    struct timer too_late = {.on_fire = stop_loop};
+    fires = 0;
+    loop_timer_start(loop, &too_late, 3000);
+    atomic_store(&interruptions, 2);
+    loop_post(loop, &chain.task);
+    atomic_store(&interruptions, 0);
+    loop_run(loop);
+    loop_timer_stop(loop, &too_late);
+    assert_int_equal(chain.left, 0);
+    assert_int_equal(fires, 0);
 }
 
 static uint64_t told_ms, really_ms;
@@ -255,12 +331,13 @@ static void test_deferred(void **state)
 
 struct watched {
     struct loop_watch *watch;
-    int fd, reads, writes;
+    int fd, other_fd, reads;
+    atomic_int writes;
 };
 
 static void on_writable(void *data)
 {
-    ((struct watched *)data)->writes++;
+    atomic_fetch_add(&((struct watched *)data)->writes, 1);
 }
 
 static void on_readable(void *data)
@@ -283,15 +360,20 @@ static void on_readable(void *data)
     }
 }
 
+/* Each time once it was told that it can write, so that no two of these come as one. */
 static void *write_and_close(void *data)
 {
-    int fd = *(int *)data;
-    for (int i = 0; i < 3; i++) {
-        pause_ms(10);
-        assert_int_equal(write(fd, "x", 1), 1);
+    struct watched *watched = data;
+    for (int i = 0; i < 4; i++) {
+        while (atomic_load(&watched->writes) <= i) {
+            pause_ms(1);
+        }
+        if (i < 3) {
+            assert_int_equal(write(watched->other_fd, "x", 1), 1);
+        } else {
+            close(watched->other_fd);
+        }
     }
-    pause_ms(10);
-    close(fd);
     return NULL;
 }
 
@@ -300,15 +382,15 @@ static void test_watch(void **state)
     (void)state;
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    struct watched watched = {.fd = fds[0]};
+    struct watched watched = {.fd = fds[0], .other_fd = fds[1]};
     watched.watch = loop_watch_create(loop, fds[0], on_readable, &watched);
     loop_watch_writable(watched.watch, on_writable);
     pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, write_and_close, &fds[1]), 0);
+    assert_int_equal(pthread_create(&thread, NULL, write_and_close, &watched), 0);
     loop_run(loop);
     pthread_join(thread, NULL);
     assert_int_equal(watched.reads, 4);
-    assert_int_equal(watched.writes, 4);
+    assert_int_equal(atomic_load(&watched.writes), 4);
     assert_true(fcntl(fds[0], F_GETFD) >= 0); /* the caller keeps its own */
     close(fds[0]);
     loop_watch_destroy(NULL);
@@ -320,17 +402,66 @@ static void test_watch_of_nothing(void **state)
     assert_null(loop_watch_create(loop, -1, on_readable, NULL));
 }
 
+static struct loop_watch *refused, *watched_after;
+static int file, ends[2], told;
+
+static void on_told(void *data)
+{
+    (void)data;
+    told++;
+    loop_stop(loop);
+}
+
+/* In the turn after. */
+static void watch_another(struct timer *timer)
+{
+    (void)timer;
+    watched_after = loop_watch_create(loop, ends[0], on_told, NULL);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+}
+
+/* The kernel watches no file of a disk: as if it had no room for one more. */
+static void watch_file(struct timer *timer)
+{
+    refused = loop_watch_create(loop, file, on_told, NULL);
+    timer->on_fire = watch_another;
+    loop_timer_start(loop, timer, 0);
+    pause_ms(2); /* it is due in the next turn */
+}
+
+static void test_a_descriptor_that_is_refused_leaves_the_others_alone(void **state)
+{
+    (void)state;
+    struct timer soon = {.on_fire = watch_file}, too_late = {.on_fire = stop_loop};
+    file = open("CMakeLists.txt", O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    loop_timer_start(loop, &soon, 0);
+    loop_timer_start(loop, &too_late, 3000);
+    loop_run(loop);
+    assert_int_equal(told, 1);
+    loop_timer_stop(loop, &too_late);
+    loop_watch_destroy(refused);
+    loop_watch_destroy(watched_after);
+    close(ends[0]);
+    close(ends[1]);
+    close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_tasks_come_in_order, create, destroy),
         cmocka_unit_test_setup_teardown(test_a_task_posts_itself, create, destroy),
         cmocka_unit_test_setup_teardown(test_waiting_tasks_run_at_the_end, create, destroy),
+        cmocka_unit_test_setup_teardown(test_settling, create, destroy),
         cmocka_unit_test_setup_teardown(test_timers, create, destroy),
+        cmocka_unit_test_setup_teardown(test_a_task_comes_when_the_waking_was_interrupted, create, destroy),
         cmocka_unit_test_setup_teardown(test_time_after_a_sleep, create, destroy),
         cmocka_unit_test_setup_teardown(test_deferred, create, destroy),
         cmocka_unit_test_setup_teardown(test_watch, create, destroy),
         cmocka_unit_test_setup_teardown(test_watch_of_nothing, create, destroy),
+        cmocka_unit_test_setup_teardown(test_a_descriptor_that_is_refused_leaves_the_others_alone, create, destroy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,8 +160,8 @@ static void test_many_jobs_at_once(void **state)
     loop_destroy(loop);
 }
 
-/* One thread is busy for long with the first job, and the queue takes as many as it may and no more. Destroying the
- * pool then lets the first finish and completes each of the others, once. */
+/* One thread is busy for long with the first job, and the queue takes as many as it may and no more. Stopping the pool
+ * then lets the first finish and completes each of the others, once. */
 static void test_a_full_queue_and_the_end(void **state)
 {
     (void)state;
@@ -178,6 +178,8 @@ static void test_a_full_queue_and_the_end(void **state)
         sched_yield();
     }
     assert_int_equal(outcome.completions, 0); /* only the loop completes */
+    password_pool_stop(pool);
+    assert_int_equal(password_hash(pool, loop, SLICE("password"), on_hashed, &outcome), STATUS_UNAVAILABLE);
     password_pool_destroy(pool);
     loop_run(loop);
     loop_destroy(loop);

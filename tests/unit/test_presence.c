@@ -110,12 +110,18 @@ static void test_back_in_time(void **state)
     go(again);
 }
 
+/* True when that changes whether she or he is online. */
+static bool say(struct uuid node, struct uuid user, bool is_there)
+{
+    return presence_set_remote(presence, node, user, is_there, 1000).has_changed;
+}
+
 static void test_elsewhere(void **state)
 {
     (void)state;
-    assert_true(presence_set_remote(presence, NODE, ALICE, true));
-    assert_false(presence_set_remote(presence, NODE, ALICE, true)); /* said twice */
-    assert_false(presence_set_remote(presence, OTHER_NODE, ALICE, true));
+    assert_true(say(NODE, ALICE, true));
+    assert_false(say(NODE, ALICE, true)); /* said twice */
+    assert_false(say(OTHER_NODE, ALICE, true));
     assert_true(presence_is_online(presence, ALICE));
     assert_false(presence_is_here(presence, ALICE));
     struct session *session = come(ALICE);
@@ -123,10 +129,39 @@ static void test_elsewhere(void **state)
     go(session);
     loop_run(loop);
     assert_news(1, ALICE, false, true);
-    assert_false(presence_set_remote(presence, NODE, ALICE, false));
-    assert_true(presence_set_remote(presence, OTHER_NODE, ALICE, false));
+    assert_false(say(NODE, ALICE, false));
+    assert_true(say(OTHER_NODE, ALICE, false));
     assert_false(presence_is_online(presence, ALICE));
-    assert_false(presence_set_remote(presence, OTHER_NODE, ALICE, false));
+    assert_false(say(OTHER_NODE, ALICE, false));
+}
+
+/* Whoever left while others held him was told to nobody; whoever is back, or never was here, needs no telling. */
+static void test_left_untold(void **state)
+{
+    (void)state;
+    say(NODE, ALICE, true);
+    say(NODE, BOB, true);
+    say(OTHER_NODE, ALICE, true);
+    go(come(ALICE));
+    loop_run(loop);
+    assert_news(1, ALICE, false, true);
+    assert_false(presence_set_remote(presence, OTHER_NODE, ALICE, false, 1000).has_left_untold); /* NODE has her */
+    assert_true(presence_set_remote(presence, NODE, ALICE, false, 1000).has_left_untold);
+    assert_false(presence_set_remote(presence, NODE, ALICE, false, 1000).has_left_untold);
+    assert_false(presence_set_remote(presence, NODE, BOB, false, 1000).has_left_untold);
+}
+
+static void test_back_before_the_others_leave(void **state)
+{
+    (void)state;
+    say(NODE, ALICE, true);
+    go(come(ALICE));
+    loop_run(loop);
+    struct session *session = come(ALICE);
+    struct presence_change change = presence_set_remote(presence, NODE, ALICE, false, 1000);
+    assert_false(change.has_changed);
+    assert_false(change.has_left_untold);
+    go(session);
 }
 
 static void count_node(void *data, struct uuid node_id)
@@ -140,20 +175,94 @@ static void test_a_node_goes(void **state)
     (void)state;
     struct session *session = come(BOB);
     int nodes = 0;
-    presence_set_remote(presence, NODE, ALICE, true);
-    presence_set_remote(presence, NODE, BOB, true);
-    presence_set_remote(presence, OTHER_NODE, ALICE, true);
+    say(NODE, ALICE, true);
+    say(NODE, BOB, true);
+    say(OTHER_NODE, ALICE, true);
     presence_for_each_node(presence, count_node, &nodes);
     assert_int_equal(nodes, 2);
-    presence_forget_node(presence, NODE);
+    presence_forget_node(presence, NODE, NULL, NULL);
     assert_false(presence_knows_node(presence, NODE));
     assert_true(presence_is_online(presence, ALICE));
     assert_true(presence_is_online(presence, BOB));
-    presence_forget_node(presence, OTHER_NODE);
-    presence_forget_node(presence, OTHER_NODE);
+    presence_forget_node(presence, OTHER_NODE, NULL, NULL);
+    presence_forget_node(presence, OTHER_NODE, NULL, NULL);
     assert_false(presence_is_online(presence, ALICE));
     assert_true(presence_is_online(presence, BOB));
     go(session);
+}
+
+static struct uuid silent;
+
+static void on_silent(void *data, struct uuid node_id)
+{
+    ++*(int *)data;
+    silent = node_id;
+    presence_forget_node(presence, node_id, NULL, NULL);
+}
+
+static void note_untold(void *data, struct uuid user_id)
+{
+    assert_true(uuid_equals(user_id, ALICE));
+    ++*(int *)data;
+}
+
+/* The others say nothing of them any more, or are silent themselves. */
+static void test_left_untold_and_lost(void **state)
+{
+    (void)state;
+    static const struct presence_losses losses = {on_silent, note_untold};
+    int count = 0;
+    say(NODE, ALICE, true);
+    say(NODE, BOB, true);
+    go(come(ALICE));
+    loop_run(loop);
+    assert_true(presence_add_node(presence, NODE, 2000));
+    presence_sweep(presence, 2000, &losses, &count);
+    assert_int_equal(count, 1);
+    assert_false(presence_is_online(presence, BOB));
+}
+
+static void test_left_untold_to_a_node_that_is_forgotten(void **state)
+{
+    (void)state;
+    int count = 0;
+    say(NODE, ALICE, true);
+    say(NODE, BOB, true);
+    go(come(ALICE));
+    loop_run(loop);
+    presence_forget_node(presence, NODE, note_untold, &count);
+    assert_int_equal(count, 1);
+}
+
+static void test_what_is_not_said_again(void **state)
+{
+    (void)state;
+    enum { CROWD = 1000 };
+    struct uuid crowd[CROWD];
+    static const struct presence_losses losses = {on_silent, note_untold};
+    int silent_count = 0;
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = uuid_generate();
+        presence_set_remote(presence, NODE, crowd[i], true, 1000);
+    }
+    presence_set_remote(presence, OTHER_NODE, BOB, true, 1000);
+    for (int i = 0; i < CROWD; i += 3) {
+        presence_set_remote(presence, NODE, crowd[i], true, 2000);
+    }
+    presence_sweep(presence, 1000, &losses, &silent_count); /* all was said since */
+    assert_int_equal(silent_count, 0);
+    presence_sweep(presence, 1001, &losses, &silent_count);
+    for (int i = 0; i < CROWD; i++) {
+        assert_int_equal(presence_is_online(presence, crowd[i]), i % 3 == 0);
+    }
+    assert_int_equal(silent_count, 1);
+    assert_true(uuid_equals(silent, OTHER_NODE));
+    assert_false(presence_knows_node(presence, OTHER_NODE));
+    assert_true(presence_add_node(presence, NODE, 3000)); /* is there, and holds nobody of them */
+    presence_sweep(presence, 3000, &losses, &silent_count);
+    assert_int_equal(silent_count, 1);
+    assert_false(presence_is_online(presence, crowd[0]));
+    assert_true(presence_knows_node(presence, NODE));
 }
 
 int main(void)
@@ -162,7 +271,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_first_and_the_last, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_back_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_elsewhere, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_left_untold, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_back_before_the_others_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_node_goes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_left_untold_and_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_left_untold_to_a_node_that_is_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_not_said_again, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@
 #include "support/prng.h"
 #include "util/log.h"
 
-enum { EVENTS = 300, TICK_MS = 2 };
+enum { EVENTS = 300, TICK_MS = 2, QUEUE_MAX = 64 };
 
 static const char *url;
 static PGconn *postgres;
@@ -36,6 +36,7 @@ static struct device {
     struct session_opening opening;
     int64_t seqs[2 * EVENTS];
     int count, ephemeral, ended;
+    size_t page_bytes, largest_page_bytes; /* sent since it was asked to wait; the most of that */
     bool is_open, drains_slowly, wants_drain;
 } device;
 static bool (*step)(void); /* false when the test is over */
@@ -65,6 +66,17 @@ static void write_events(int count, struct uuid origin)
     sql(text);
 }
 
+/* Gives these of them payloads of `bytes`. */
+static void lengthen_events(int first, int last, int bytes)
+{
+    char text[256], user[UUID_TEXT_LENGTH + 1] = "";
+    uuid_format(user_id, user);
+    snprintf(text, sizeof text,
+             "UPDATE events SET payload = repeat('1', %d) WHERE user_id = '%s' AND seq BETWEEN %d AND %d", bytes, user,
+             first, last);
+    sql(text);
+}
+
 static void on_open(struct session *session, const struct session_opening *opening)
 {
     struct device *self = (struct device *)session;
@@ -81,12 +93,17 @@ static void on_send(struct session *session, struct rendering *rendering, enum s
     }
     assert_true(self->count < 2 * EVENTS);
     self->seqs[self->count++] = rendering->seq;
+    self->page_bytes += rendering->payload.length;
 }
 
 static bool wait_for_drain(struct session *session)
 {
     struct device *self = (struct device *)session;
     self->wants_drain = self->drains_slowly;
+    if (self->page_bytes > self->largest_page_bytes) {
+        self->largest_page_bytes = self->page_bytes;
+    }
+    self->page_bytes = 0;
     return self->drains_slowly;
 }
 
@@ -130,9 +147,8 @@ static void tell(int64_t seq, bool is_hint)
     rendering_dispose(&rendering);
 }
 
-static int set_up(void **state)
+static int set_up_with(int queue_max)
 {
-    (void)state;
     url = getenv("STONECHAT_TEST_DATABASE_URL");
     if (url == NULL) {
         return 0;
@@ -146,13 +162,26 @@ static int set_up(void **state)
     sql(text);
     loop = loop_create();
     key = token_key_create(SLICE("0123456789abcdef0123456789abcdef"));
-    db = db_create(loop, &(struct db_options){.url = url, .connections = 2, .queue_max = 64, .statements = STATEMENTS});
+    db = db_create(
+        loop, &(struct db_options){.url = url, .connections = 2, .queue_max = queue_max, .statements = STATEMENTS});
     hubs[0] = hub_create(
         &(struct hub_options){.loop = loop, .hubs = hubs, .index = 0, .count = 1, .db = db, .token_key = key});
     memset(&device, 0, sizeof device);
     ticker.on_fire = on_tick;
     loop_timer_start(loop, &ticker, 0);
     return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return set_up_with(64);
+}
+
+static int set_up_without_room(void **state)
+{
+    (void)state;
+    return set_up_with(0);
 }
 
 static int tear_down(void **state)
@@ -384,6 +413,90 @@ static void test_a_look_while_it_opens(void **state)
     assert_sent(device.opening.seq + 1, 2);
 }
 
+/* --- events that are so long that a page is cut --- */
+
+enum { LONG_BYTES = 60000, LONGEST_BYTES = 300000, LONG_EVENTS = 200 };
+
+/* What a page may have: 128 KB, and the event that takes it past that. */
+enum { LONG_PAGE_MAX_BYTES = (128 << 10) + LONG_BYTES };
+
+static bool long_events_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+        phase = 1;
+    } else if (phase == 1 && device.is_open) {
+        write_events(LONG_EVENTS, device.session.id);
+        lengthen_events(1, LONG_EVENTS, LONG_BYTES);
+        session_look(&device.session);
+        phase = 2;
+    }
+    return device.session.sent_seq < LONG_EVENTS;
+}
+
+static void test_pages_have_bounded_bytes(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(long_events_step);
+    assert_sent(1, LONG_EVENTS);
+    assert_in_range(device.largest_page_bytes, 128 << 10, LONG_PAGE_MAX_BYTES);
+}
+
+static void test_long_pages_of_a_slow_reader(void **state)
+{
+    (void)state;
+    device.drains_slowly = true;
+    phase = 0;
+    run(long_events_step);
+    assert_sent(1, LONG_EVENTS);
+    assert_in_range(device.largest_page_bytes, 128 << 10, LONG_PAGE_MAX_BYTES);
+}
+
+static bool longest_event_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+        phase = 1;
+    } else if (phase == 1 && device.is_open) {
+        write_events(3, device.session.id);
+        lengthen_events(2, 2, LONGEST_BYTES);
+        session_look(&device.session);
+        phase = 2;
+    }
+    return device.session.sent_seq < 3;
+}
+
+static void test_an_event_that_is_longer_than_a_page(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(longest_event_step);
+    assert_sent(1, 3);
+}
+
+/* --- no room in the database's queue, up to the end --- */
+
+static bool refused_step(void)
+{
+    if (phase == 0) {
+        connect_device(NULL, NULL);
+    }
+    return phase++ == 0;
+}
+
+static void test_who_waits_at_the_end(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(refused_step);
+    loop_settle(loop);
+    assert_false(device.is_open); /* it is tried again */
+    hub_stop(hubs[0]);
+    assert_true(device.is_open);
+    assert_int_equal(device.opening.status, STATUS_UNAVAILABLE);
+}
+
 /* --- resuming --- */
 
 static char kept_pid[PID_LENGTH + 1];
@@ -526,6 +639,39 @@ static void test_end_of_a_login(void **state)
     assert_int_equal(device.ended, 1);
 }
 
+/* --- refused by a full queue, while others are refused again and again --- */
+
+static struct db_call crowd[QUEUE_MAX];
+
+static void on_crowd(struct db_call *call, enum status status, const struct db_rows *rows)
+{
+    (void)call, (void)status, (void)rows;
+}
+
+static bool crowded_step(void)
+{
+    if (phase == 0) {
+        for (int i = 0; i < QUEUE_MAX; i++) {
+            event_log_find_position(&crowd[i], user_id);
+            crowd[i].on_done = on_crowd;
+            hub_submit(hubs[0], &crowd[i]);
+        }
+        connect_device(NULL, NULL);
+        phase = 1;
+    } else {
+        hub_retry_later(hubs[0]); /* for somebody else */
+    }
+    return !device.is_open;
+}
+
+static void test_a_retry_among_many(void **state)
+{
+    (void)state;
+    phase = 0;
+    run(crowded_step);
+    assert_int_equal(device.opening.status, STATUS_OK);
+}
+
 static void test_offsets(void **state)
 {
     (void)state;
@@ -553,11 +699,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_look_of_a_slow_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_look_behind_a_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_look_while_it_opens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pages_have_bounded_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_pages_of_a_slow_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_event_that_is_longer_than_a_page, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_waits_at_the_end, set_up_without_room, tear_down),
         cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ephemeral, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expiry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_end_before_it_is_open, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_end_of_a_login, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_retry_among_many, set_up, tear_down),
     };
     log_configure(LOG_WARN, LOG_JSON);
     return cmocka_run_group_tests(tests, NULL, NULL);

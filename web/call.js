@@ -8,7 +8,7 @@
 import { login } from './login.js';
 import { notify } from './notices.js';
 import { ask, on, tell } from './socket.js';
-import { changed, chatWith, loadCalls, state } from './store.js';
+import { changed, chatWith, findChat, loadCalls, state } from './store.js';
 import { explain } from './text.js';
 
 // --- what state.call is ---
@@ -140,14 +140,24 @@ export async function startCall(user, hasVideo) {
     for (const candidate of call.waiting.splice(0)) sendCandidate(call, candidate);
     changed();
   } catch (error) {
-    if (!isOver(call)) finish(error.code === 'BUSY' ? `${user.username} is in another call.` : explainDevices(error));
+    if (!isOver(call)) finish(error.code === 'BUSY' ? 'One of you is in another call.' : explainDevices(error));
   }
 }
 
 function onCallUser({ callId, callerId, signal }) {
+  if (state.call) return end(callId, 'rejected');
   const user = chatWith(callerId)?.user;
-  if (state.call || !user) return end(callId, 'rejected');
-  create(user, { id: callId, phase: 'ringing', hasVideo: signal?.video === true, offer: signal });
+  const call = create(user ?? { id: callerId, username: 'Somebody' }, {
+    id: callId, phase: 'ringing', hasVideo: signal?.video === true, offer: signal,
+  });
+  changed();
+  if (!user) nameCaller(call);
+}
+
+// It rings already: a contact whose chat is not among those that are loaded, or nothing is loaded yet.
+async function nameCaller(call) {
+  const chat = await findChat(call.user.id).catch(() => undefined);
+  if (chat) call.user = chat.user;
   changed();
 }
 
@@ -170,9 +180,13 @@ export async function acceptCall(hasCamera) {
     const { type, sdp } = peer.localDescription;
     await ask('answer-call', { callId: call.id, ...partiesOf(call), signal: { type, sdp } });
   } catch (error) {
-    if (!isOver(call)) hangUp(explainDevices(error));
+    if (isOver(call)) return;
+    if (isTaken(error)) finish('The call does not ring any more.'); // another device may talk: it is not ours to end
+    else hangUp(explainDevices(error));
   }
 }
+
+const isTaken = ({ code }) => code === 'CONFLICT' || code === 'NOT_FOUND';
 
 async function onAnswerCall({ callId, signal }) {
   const { call } = state;

@@ -3,16 +3,17 @@
 import { post } from './api.js';
 import { startCall } from './call.js';
 import { $, announce, clone, setAvatar, setReceipt, setText, showList } from './dom.js';
-import { act, notify } from './notices.js';
+import { act, notify, notifyFailure } from './notices.js';
 import { sendAgain, sendMessage } from './outbox.js';
 import { ask, isConnected, on, tell } from './socket.js';
 import {
   changed, chatWith, isMine, loadChats, loadMessages, loadOlderMessages, openChat, state, watch,
 } from './store.js';
-import { clock, day, explain, presence } from './text.js';
+import { clock, day, presence } from './text.js';
 
 const typingPauseMs = 3_000; // how often the other side is told again, and how long a pause in typing may be
 const nearEndPx = 80;
+const retryMs = 3_000; // unless the server says when
 
 let shownChat; // the chat on the screen
 let wasInFront = false;
@@ -110,20 +111,23 @@ function show(chat) {
   else $('chat-name').focus();
 }
 
-let isLoading = false;
-
 // Once it is open, and again when the connection was away for too long to be told what was missed.
 async function load(chat) {
-  if (chat.isLoaded || isLoading || state.connection !== 'online') return;
-  isLoading = true;
+  if (chat.isLoaded || chat.isLoading || state.connection !== 'online') return;
+  chat.isLoading = true;
   try {
     await loadMessages(chat);
+    chat.isLoading = false;
   } catch (failure) {
-    chat.isLoaded = failure.code !== 'NETWORK'; // then the next change of anything tries again
-    notify(explain(failure));
-  } finally {
-    isLoading = false;
+    notifyFailure(failure);
+    if (failure.code === 'FORBIDDEN') loadChats().catch(() => {}); // a contact no more
+    setTimeout(loadAgain, failure.retryAfter * 1000 || retryMs, chat);
   }
+}
+
+function loadAgain(chat) {
+  chat.isLoading = false;
+  changed();
 }
 
 let isMarking = false;

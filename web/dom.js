@@ -71,7 +71,7 @@ export function showList(container, items, { key, create, update }) {
   if (focused?.isConnected && document.activeElement !== focused) focused.focus(); // moving an element takes its focus
 }
 
-/** Says something to those who cannot see the page. */
+/** Says something to those who cannot see the page, once the announcer is where they hear it: see notices.js. */
 export function announce(text) {
-  $('announcer').textContent = text;
+  setTimeout(() => ($('announcer').textContent = text));
 }

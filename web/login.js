@@ -33,3 +33,22 @@ function set(next, why) {
   else sessionStorage.setItem(key, JSON.stringify(next));
   for (const listener of listeners) listener(current, why);
 }
+
+// --- a tab that was duplicated: it has a copy of the login, which stays with the older one ---
+
+const tabs = new BroadcastChannel(key);
+const ours = () => ({ sid: sessionOf(current.token), since: performance.timeOrigin });
+
+// The login at the server, from the token's claims.
+function sessionOf(token) {
+  const [, claims] = token.replaceAll('-', '+').replaceAll('_', '/').split('.');
+  return JSON.parse(atob(claims)).sid;
+}
+
+tabs.addEventListener('message', ({ data }) => {
+  if (current === null || data.sid !== ours().sid) return;
+  if (data.since < ours().since) forgetLogin('This tab is a copy of another one, which keeps the login.');
+  else if (data.since > ours().since) tabs.postMessage(ours());
+});
+
+if (current !== null) tabs.postMessage(ours());

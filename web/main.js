@@ -12,13 +12,12 @@ import { startChats } from './chats.js';
 import { startConversation } from './conversation.js';
 import { $, partsOf, setAvatar, setText } from './dom.js';
 import { login, onLogin } from './login.js';
-import { notify } from './notices.js';
+import { notify, notifyFailure, startNotices } from './notices.js';
 import { sendWaiting } from './outbox.js';
 import { startPeople } from './people.js';
 import { startSignIn } from './signin.js';
 import { connect, disconnect } from './socket.js';
-import { changed, forgetAll, loadAll, loadChats, openChat, state, unreadTotal, watch } from './store.js';
-import { explain } from './text.js';
+import { changed, findChat, forgetAll, loadAll, loadChats, openChat, state, unreadTotal, watch } from './store.js';
 
 // --- #/chats, #/people, #/calls, and #/chat/<user id> ---
 
@@ -27,7 +26,14 @@ function readRoute() {
   state.isChatInFront = name === 'chat';
   state.tab = ['people', 'calls'].includes(name) ? name : 'chats';
   if (name === 'chat') state.userId = userId; // beside another list it stays open
+  if (name === 'chat' && state.connection === 'online') loadOpenChat();
   changed();
+}
+
+// The chat that is open may not be among the newest.
+async function loadOpenChat() {
+  if (state.userId === null || openChat()) return;
+  await findChat(state.userId).catch(notifyFailure);
 }
 
 function renderRoute() {
@@ -85,8 +91,9 @@ async function onConnection(isConnected, hasRecovered) {
   sendEndings();
   try {
     await (hasRecovered ? loadChats() : loadAll()); // who is online is not kept, and so not among what was missed
+    await loadOpenChat();
   } catch (failure) {
-    if (login() !== null) notify(explain(failure));
+    if (login() !== null) notifyFailure(failure);
   }
 }
 
@@ -99,6 +106,7 @@ function renderLogin(now, why) {
   user = now?.user ?? null;
   $('signin').hidden = user !== null;
   $('app').hidden = user === null;
+  hangUp(); // while the server can be told
   disconnect();
   if (user === null) return leave(why);
   const { avatar, name } = partsOf($('me'));
@@ -108,7 +116,6 @@ function renderLogin(now, why) {
 }
 
 function leave(why) {
-  hangUp();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   forgetAll();
   renderBanner();
@@ -119,7 +126,9 @@ function leave(why) {
 
 watch(renderRoute);
 watch(renderTotals);
-const starts = [startSignIn, startChats, startPeople, startCalls, startConversation, startAccount, startCallView];
+const starts = [
+  startNotices, startSignIn, startChats, startPeople, startCalls, startConversation, startAccount, startCallView,
+];
 for (const start of starts) start();
 addEventListener('hashchange', readRoute);
 for (const event of ['online', 'offline']) addEventListener(event, renderBanner);

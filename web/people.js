@@ -3,10 +3,10 @@
 import { get, post } from './api.js';
 import { $, clone, element, setAvatar, setText, showList } from './dom.js';
 import { onLogin } from './login.js';
-import { act, notify } from './notices.js';
+import { act, notify, notifyFailure } from './notices.js';
 import { on } from './socket.js';
-import { changed, chatWith, loadChats, loadRequests, state, watch } from './store.js';
-import { explain, presence } from './text.js';
+import { changed, chatWith, findChat, loadChats, loadRequests, state, watch } from './store.js';
+import { presence } from './text.js';
 
 const pauseMs = 250; // after the last key
 let found = null; // those whom the last search has found; null: nothing was searched
@@ -18,8 +18,14 @@ const asSender = ({ from }) => from.id;
 const asReceiver = ({ to }) => to.id;
 
 async function request(user) {
-  await post('/api/contacts/request', { targetId: user.id });
-  await loadRequests();
+  try {
+    await post('/api/contacts/request', { targetId: user.id });
+  } catch (failure) {
+    if (failure.code === 'CONFLICT') await findChat(user.id); // a contact, or one whose request is there already
+    throw failure;
+  } finally {
+    await loadRequests();
+  }
 }
 
 async function accept(user) {
@@ -92,7 +98,7 @@ async function search() {
   changed();
 }
 
-const searchNow = () => search().catch(failure => notify(explain(failure)));
+const searchNow = () => search().catch(notifyFailure);
 
 function searchSoon() {
   clearTimeout(searchTimer);

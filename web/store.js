@@ -59,7 +59,7 @@ function chatOf({ chatId, user, latestMessage, unreadCount }) {
     chatId, user, latestMessage, unreadCount,
     countedSeq: seqOf(latestMessage), // messages up to here are in unreadCount
     readSeq: 0, // those up to here we have marked read
-    messages: [], isLoaded: false, hasOlder: false, // the newest ones, and those that were scrolled to
+    messages: [], isLoaded: false, isLoading: false, hasOlder: false, // the newest ones, and those that were scrolled to
     outbox: [], // what was written and not acknowledged; see outbox.js
     draft: '',
     typingTimer: null, // while the other side types
@@ -86,11 +86,20 @@ function merge(known, listed) {
   return known;
 }
 
-/** Loads the newest chats, in place of those that are there. */
+const isWaiting = ({ outbox }) => outbox.some(({ failure }) => failure === null);
+
+/** Loads the chats afresh: the newest ones, and on until all that were there are, or are over. */
 export async function loadChats() {
-  const { data, pagination } = await get('/api/chats', { limit: chatsAtOnce });
-  state.chats = data.map(listed => merge(chatWith(listed.user.id), listed));
-  state.chatsCursor = pagination.nextCursor;
+  const listed = new Map(); // by the other side's id
+  let cursor;
+  do {
+    const { data, pagination } = await get('/api/chats', { limit: chatsAtOnce, ...(cursor && { cursor }) });
+    for (const chat of data) listed.set(chat.user.id, chat);
+    cursor = pagination.nextCursor;
+  } while (cursor !== null && state.chats.some(({ user }) => !listed.has(user.id)));
+  const unlisted = state.chats.filter(chat => !listed.has(chat.user.id) && isWaiting(chat)); // the server's reply ends it
+  state.chats = [...[...listed.values()].map(chat => merge(chatWith(chat.user.id), chat)), ...unlisted];
+  state.chatsCursor = cursor;
   changed();
 }
 
@@ -99,6 +108,13 @@ export async function loadMoreChats() {
   state.chats.push(...data.filter(listed => !chatWith(listed.user.id)).map(chatOf));
   state.chatsCursor = pagination.nextCursor;
   changed();
+}
+
+/** Loads on until the chat with this user is there; gives it, or undefined when he is no contact. */
+export async function findChat(userId) {
+  if (!chatWith(userId)) await loadChats();
+  while (!chatWith(userId) && state.chatsCursor !== null) await loadMoreChats();
+  return chatWith(userId);
 }
 
 // --- messages: `seq` is 1, 2, 3… in each chat, so that a hole shows ---
@@ -142,7 +158,7 @@ async function fillHoles(chat) {
 export function addMessage(message) {
   const chat = state.chats.find(({ chatId }) => chatId === message.chatId);
   if (!chat) return void loadChats().catch(() => {}); // of a new contact
-  if (chat.isLoaded) {
+  if (chat.isLoaded || chat.isLoading) {
     addMessages(chat, [message]);
     fillHoles(chat).catch(() => {}); // the next message tries again
   }

@@ -149,12 +149,12 @@ static void handle_sockets(struct http_request *request, struct http_worker *wor
     sio_server_handle(((struct lane *)worker->context)->sockets, request);
 }
 
-static void on_stop(struct server_worker *worker)
+static bool let_go(struct server_worker *worker, int max)
 {
     struct lane *lane = worker->http.context;
-    sio_server_close_all(lane->engine);
-    sio_server_close_all(lane->sockets);
-    ws_host_close_all(&lane->echo, WS_CLOSE_GOING_AWAY);
+    bool is_done = sio_server_let_go(lane->engine, max);
+    is_done = sio_server_let_go(lane->sockets, max) && is_done;
+    return ws_host_let_go(&lane->echo, WS_CLOSE_GOING_AWAY, max) && is_done;
 }
 
 static int count_sessions(struct server_worker *worker)
@@ -190,7 +190,7 @@ static bool start_lane(int worker, struct sio_group *engines, struct sio_group *
     if (loop == NULL) {
         return false;
     }
-    workers[worker] = (struct server_worker){.loop = loop, .on_stop = on_stop, .count_open = count_sessions};
+    workers[worker] = (struct server_worker){.loop = loop, .let_go = let_go, .count_open = count_sessions};
     workers[worker].http = (struct http_worker){.site = &SITE, .loop = loop, .context = lane};
     options.path = "/engine.io/";
     options.on_raw_message = on_raw_message;

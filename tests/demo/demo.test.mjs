@@ -1,22 +1,24 @@
-// The demo page at /, as those see it who try Stonechat with it.
+// The demo page at /, as those see it who try Stonechat with it. Most of a test is waiting for a page or for the server, so
+// three go on at a time, in one browser and, but for those that stop it or set it up otherwise, at one server.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, befriend, password, stopServer, unique } from '../support/api.mjs';
+import { Client, befriend, friends, password, stopServer, unique } from '../support/api.mjs';
 import { openPage, startBrowser } from '../support/browser.mjs';
 import { startServer, until } from '../support/server.mjs';
 import { codeOf } from '../support/totp.mjs';
 
+const graceless = { PRESENCE_GRACE_MS: '200' };
 const phone = { viewport: { width: 360, height: 700 }, isMobile: true, hasTouch: true };
 
-describe('the demo page', () => {
+describe('the demo page', { concurrency: 3 }, () => {
   let server, browser;
 
   before(async () => {
     const keys = `1:${randomBytes(32).toString('base64')}`;
-    server = await startServer({ env: { TOTP_KEYS: keys, PRESENCE_GRACE_MS: '200' } });
+    server = await startServer({ env: { ...graceless, TOTP_KEYS: keys } });
     browser = await startBrowser({ hasDevices: true });
   });
   after(async () => {
@@ -26,17 +28,22 @@ describe('the demo page', () => {
 
   // --- what people do ---
 
-  async function visit(options, where = server, prepare = () => {}) {
+  async function visit(options, where = server) {
     const page = await openPage(browser, options);
-    await prepare(page);
     await page.goto(`${where.url}/`);
     return page;
   }
 
-  // Chromium tells of every reply that is an error, and of every request that found no network; anything else is a fault.
+  // Chromium tells of every reply that is an error, of every request that found no network, and of every WebSocket that came
+  // to nothing, as when the server stops; anything else is a fault.
+  const isExpected = text => [
+    /^Failed to load resource: /, /net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|ABORTED)/,
+    /^WebSocket connection to '[^']*' failed: /,
+  ].some(pattern => pattern.test(text));
+
   async function leave(...pages) {
     for (const page of pages) {
-      const faults = page.problems.filter(text => !/^Failed to load resource: |net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|ABORTED)/.test(text));
+      const faults = page.problems.filter(text => !isExpected(text));
       assert.deepEqual(faults, []);
       for (const url of page.requested) assert.match(url, /^(http:\/\/127\.0\.0\.1:\d+\/|data:image\/svg)/);
       await page.context().close();
@@ -70,6 +77,7 @@ describe('the demo page', () => {
   const row = (page, rows, name) => page.locator(`#${rows} li`).filter({ hasText: name });
   const bubble = (page, text) => page.locator('.message').filter({ hasText: text });
   const receipt = (page, text, what) => bubble(page, text).getByRole('img', { name: what, exact: true });
+  const notice = (page, text) => page.locator('.notice').filter({ hasText: text });
   const presence = (page, text) => page.locator('#chat-presence').filter({ hasText: text });
 
   async function openChat(page, other) {
@@ -83,19 +91,26 @@ describe('the demo page', () => {
     await page.getByRole('button', { name: 'Send', exact: true }).click();
   }
 
+  // The page of somebody who has registered without it: its tab has a login when it is first loaded. `prepare` sees it before.
+  async function enter(client, options, prepare = () => {}) {
+    const page = await openPage(browser, options);
+    page.username = client.username;
+    await prepare(page);
+    await page.addInitScript(login => {
+      if (origin === 'null' || sessionStorage.getItem('hasEntered')) return;
+      sessionStorage.setItem('hasEntered', 'yes');
+      sessionStorage.setItem('stonechat.login', JSON.stringify(login));
+    }, { token: client.token, user: client.user, refreshAt: Date.now() + 1e9 });
+    await page.goto(`${client.server.url}/`);
+    await page.getByRole('button', { name: 'Your account' }).waitFor();
+    return page;
+  }
+
   // Two pages whose users are friends, each with the chat of the two in front. `prepare` sees Bob's before it is loaded.
-  async function friends(options, bobsOptions = options, prepare) {
-    const [alice, bob] = await Promise.all([visit(options), visit(bobsOptions, server, prepare)]);
-    await register(alice, 'alice');
-    await register(bob, 'bob');
-    await list(alice, 'People').click();
-    await alice.getByRole('searchbox').fill(bob.username);
-    await alice.getByRole('button', { name: `Add ${bob.username}` }).click();
-    await row(alice, 'sent-rows', bob.username).waitFor();
-    await list(bob, 'People').click();
-    await bob.getByRole('button', { name: `Accept ${alice.username}` }).click();
-    await bob.getByRole('heading', { name: alice.username }).waitFor();
-    await openChat(alice, bob);
+  async function chatters(options, bobsOptions = options, { prepare, where = server } = {}) {
+    const users = await friends(where, 'alice', 'bob');
+    const [alice, bob] = await Promise.all([enter(users[0], options), enter(users[1], bobsOptions, prepare)]);
+    await Promise.all([openChat(alice, bob), openChat(bob, alice)]);
     return [alice, bob];
   }
 
@@ -122,10 +137,10 @@ describe('the demo page', () => {
     await alice.getByRole('button', { name: `Add ${bob.username}` }).click();
     await list(bob, 'People 1').click();
     await bob.getByRole('button', { name: `Decline ${alice.username}` }).click();
-    await alice.getByText(`${bob.username} has declined`).waitFor();
+    await notice(alice, `${bob.username} has declined`).waitFor();
     await alice.getByRole('button', { name: `Add ${bob.username}` }).click();
     await bob.getByRole('button', { name: `Accept ${alice.username}` }).click();
-    await alice.getByText(`${bob.username} is your friend now`).waitFor();
+    await notice(alice, `${bob.username} is your friend now`).waitFor();
     await alice.getByRole('button', { name: `Message ${bob.username}` }).first().click(); // the request may still be listed too
     await presence(alice, 'online').waitFor();
 
@@ -133,16 +148,16 @@ describe('the demo page', () => {
     await alice.getByRole('button', { name: 'Remove contact' }).click();
     await row(alice, 'chat-rows', bob.username).waitFor({ state: 'detached' });
     await write(bob, 'are you there?');
-    await bob.getByText('is not one of your contacts any more').waitFor();
+    await notice(bob, 'is not one of your contacts any more').waitFor();
     await row(bob, 'chat-rows', alice.username).waitFor({ state: 'detached' });
     await leave(alice, bob);
   });
 
   test('messages are live: typing, receipts, unread, presence', async () => {
     const heard = [];
-    const [alice, bob] = await friends({}, {}, page => page.on('websocket', socket => {
+    const [alice, bob] = await chatters({}, {}, { prepare: page => page.on('websocket', socket => {
       socket.on('framereceived', ({ payload }) => heard.push(`${payload}`));
-    }));
+    }) });
     await alice.getByLabel('Message', { exact: true }).pressSequentially('hi');
     await bob.getByText(`${alice.username} is typing`).waitFor();
     await alice.getByLabel('Message', { exact: true }).fill('');
@@ -173,7 +188,7 @@ describe('the demo page', () => {
   });
 
   test('what somebody writes is text, whatever it looks like', async () => {
-    const [alice, bob] = await friends();
+    const [alice, bob] = await chatters();
     const nasty = '<img src=x onerror="alert(1)"><b>bold</b> &amp; </span>\n  two lines';
     await write(alice, nasty);
     const shown = bubble(bob, 'two lines').locator('.content');
@@ -186,15 +201,9 @@ describe('the demo page', () => {
   });
 
   test('a long chat is loaded as somebody scrolls up', async () => {
-    const bob = await Client.register(server, 'bob');
-    const page = await visit();
-    await register(page, 'alice');
-    const { id } = (await bob.read('/api/users', { search: page.username }))[0];
-    await bob.do('/api/contacts/request', { targetId: id });
-    await list(page, 'People').click();
-    await page.getByRole('button', { name: `Accept ${bob.username}` }).click();
-    for (let i = 1; i <= 100; i++) await bob.send({ id }, `message ${i}.`);
-    await page.reload();
+    const [alice, bob] = await friends(server, 'alice', 'bob');
+    for (let i = 1; i <= 100; i++) await bob.send(alice, `message ${i}.`);
+    const page = await enter(alice);
     await openChat(page, bob);
     await bubble(page, 'message 100.').waitFor();
     assert.equal(await bubble(page, 'message 1.').count(), 0);
@@ -212,10 +221,74 @@ describe('the demo page', () => {
     await leave(page);
   });
 
+  // Requests to a route wait until `pass` is called; `held` counts them.
+  async function hold(page, url) {
+    const gate = { held: 0 };
+    const open = new Promise(resolve => (gate.pass = resolve));
+    await page.route(url, async route => {
+      gate.held++;
+      await open;
+      await route.fallback();
+    });
+    return gate;
+  }
+
+  test('a chat is loaded while another one still is, and again after a failure', async () => {
+    const [alice, bob, carol] = await friends(server, 'alice', 'bob', 'carol');
+    await Promise.all([bob.send(alice, 'by Bob'), carol.send(alice, 'by Carol')]);
+    let gate, failures = 0;
+    const page = await enter(alice, {}, async opened => {
+      gate = await hold(opened, url => url.searchParams.get('withUserId') === bob.id);
+      await opened.route(url => url.searchParams.get('withUserId') === carol.id, route => (failures++ > 0 ? route.continue()
+        : route.fulfill({ status: 503, headers: { 'retry-after': '1' }, json: { code: 'UNAVAILABLE', message: 'Not now' } })));
+    });
+    await openChat(page, bob);
+    await until(() => gate.held > 0, 'the request for the messages of one');
+    await openChat(page, carol);
+    await notice(page, 'Not now').waitFor();
+    assert.equal(await page.getByText('Say hello').isVisible(), false);
+    await bubble(page, 'by Carol').waitFor();
+    gate.pass();
+    await openChat(page, bob);
+    await bubble(page, 'by Bob').waitFor();
+    assert.deepEqual([gate.held, failures], [1, 2]);
+    await leave(page);
+  });
+
+  const isChats = url => url.pathname === '/api/chats';
+
+  // The server lists one chat at a time.
+  const listOne = page => page.route(isChats, (route, request) => route.continue({ url: request.url().replace('limit=100', 'limit=1') }));
+
+  test('a chat beyond those that are listed first is found, and stays with what is written in it', async () => {
+    const [alice, bob, carol] = await friends(server, 'alice', 'bob', 'carol');
+    await bob.send(alice, 'by Bob'); // and his is the newest chat
+    const page = await enter(alice, {}, listOne);
+    await row(page, 'chat-rows', bob.username).waitFor();
+    await list(page, 'People').click();
+    await page.getByRole('searchbox').fill(carol.username);
+    await page.getByRole('button', { name: `Add ${carol.username}` }).click();
+    await page.getByRole('button', { name: `Message ${carol.username}` }).waitFor();
+
+    await page.reload();
+    await page.evaluate(id => (location.hash = `#/chat/${id}`), carol.id);
+    await page.getByRole('heading', { name: carol.username }).waitFor();
+    await page.getByLabel('Message', { exact: true }).fill('not sent yet');
+    const stranger = await Client.register(server, 'erin');
+    await befriend(stranger, { id: alice.id, do: (...args) => alice.do(...args) });
+    await stranger.send(alice, 'by Erin'); // for which the chats are loaded again
+    await row(page, 'chat-rows', 'by Erin').waitFor();
+    assert.equal(await page.getByLabel('Message', { exact: true }).inputValue(), 'not sent yet');
+    await page.getByRole('heading', { name: carol.username }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: carol.username }).waitFor();
+    await leave(page);
+  });
+
   // --- the network, and the login ---
 
   test('what happened while the network was away is there once it is back, in order', async () => {
-    const [alice, bob] = await friends();
+    const [alice, bob] = await chatters();
     await write(alice, 'before');
     await bubble(bob, 'before').waitFor();
     await bob.context().setOffline(true);
@@ -239,11 +312,11 @@ describe('the demo page', () => {
     const isMessage = frame => `${frame}`.includes('["private-message"');
     const held = [];
     let isHolding = false, pass;
-    const [alice, bob] = await friends({}, {}, page => page.routeWebSocket(/socket\.io/, route => {
+    const [alice, bob] = await chatters({}, {}, { prepare: page => page.routeWebSocket(/socket\.io/, route => {
       pass = frame => route.send(frame);
       const upstream = route.connectToServer();
       upstream.onMessage(frame => (isHolding && isMessage(frame) ? held.push(frame) : pass(frame)));
-    }));
+    }) });
     isHolding = true;
     for (const text of ['one', 'two']) await write(alice, text);
     await until(() => held.length === 2, 'two events');
@@ -259,20 +332,25 @@ describe('the demo page', () => {
   });
 
   test('what the server cannot tell any more, since it was away for too long, is loaded afresh', async () => {
-    const [alice, bob] = await friends();
-    await write(alice, 'before');
-    await receipt(alice, 'before', 'Seen').waitFor();
-    await server.stop();
-    await bob.getByRole('status').filter({ hasText: 'The connection is lost' }).waitFor();
-    await server.query(`SELECT send_message('${alice.username}', '${bob.username}', 'by SQL ' || i)
-      FROM generate_series(1, 3) i`);
-    await server.query(`SELECT prune_events('{0}', '{1000000}')`);
-    await server.restart();
-    await bubble(bob, 'by SQL 3').waitFor();
-    const texts = ['before', 'by SQL 1', 'by SQL 2', 'by SQL 3'];
-    assert.deepEqual(await bob.locator('.message .content').allTextContents(), texts);
-    await receipt(alice, 'by SQL 3', 'Seen').waitFor();
-    await leave(alice, bob);
+    const own = await startServer({ env: graceless });
+    try {
+      const [alice, bob] = await chatters({}, {}, { where: own });
+      await write(alice, 'before');
+      await receipt(alice, 'before', 'Seen').waitFor();
+      await own.stop();
+      await bob.getByRole('status').filter({ hasText: 'The connection is lost' }).waitFor();
+      await own.query(`SELECT send_message('${alice.username}', '${bob.username}', 'by SQL ' || i)
+        FROM generate_series(1, 3) i`);
+      await own.query(`SELECT prune_events('{0}', '{1000000}')`);
+      await own.restart();
+      await bubble(bob, 'by SQL 3').waitFor();
+      const texts = ['before', 'by SQL 1', 'by SQL 2', 'by SQL 3'];
+      assert.deepEqual(await bob.locator('.message .content').allTextContents(), texts);
+      await receipt(alice, 'by SQL 3', 'Seen').waitFor();
+      await leave(alice, bob);
+    } finally {
+      await own.stop();
+    }
   });
 
   test('two factors: set up by a QR code, asked for at login, replaced by a recovery code, turned off', async () => {
@@ -321,12 +399,74 @@ describe('the demo page', () => {
     await logIn(there, here.username);
     await there.getByRole('button', { name: 'Your account' }).click();
     await there.getByRole('button', { name: 'End' }).click();
-    await here.getByText('This login has ended').waitFor();
+    await notice(here, 'This login has ended').waitFor();
     await here.getByLabel('User name').waitFor();
     await there.getByRole('button', { name: 'Log out everywhere' }).click();
     await there.getByLabel('User name').waitFor();
     assert.equal(await there.evaluate(() => sessionStorage.length), 0);
     await leave(here, there);
+  });
+
+  test('a duplicated tab leaves the login to the first one', async () => {
+    const page = await register(await visit(), 'alice');
+    const opened = page.context().waitForEvent('page');
+    await page.evaluate(() => void window.open('/')); // which copies what the tab keeps
+    const copy = await opened;
+    await copy.locator('#announcer').filter({ hasText: 'This tab is a copy' }).waitFor({ state: 'attached' });
+    await copy.getByLabel('User name').waitFor();
+    assert.equal(await copy.evaluate(() => sessionStorage.length), 0);
+    await page.reload();
+    await page.getByRole('button', { name: 'Your account' }).waitFor();
+    await logIn(copy, page.username);
+    await copy.getByRole('button', { name: 'Your account' }).waitFor();
+    await copy.close();
+    await list(page, 'People').click();
+    await page.getByRole('searchbox').fill('nobody_is_called_so');
+    await page.getByText('Nobody has a name').waitFor();
+    await leave(page);
+  });
+
+  test('what comes after a logout is not shown to whoever logs in next', async () => {
+    const [alice, , carol] = [...await friends(server, 'alice', 'bob'), await Client.register(server, 'carol')];
+    let pass, hasCome = false;
+    const open = new Promise(resolve => (pass = resolve));
+    const page = await enter(alice, {}, opened => opened.route(isChats, async route => {
+      const response = await route.fetch();
+      hasCome = true;
+      await open;
+      await route.fulfill({ response });
+    }, { times: 1 }));
+    const isAlices = response => response.request().headers().authorization === `Bearer ${alice.token}`;
+    const chatsOf = isWanted => page.waitForResponse(one => isChats(new URL(one.url())) && isWanted(one));
+    await until(() => hasCome, 'a reply');
+    await logOut(page);
+    const [carols, alices] = [chatsOf(one => !isAlices(one)), chatsOf(isAlices)];
+    await logIn(page, carol.username);
+    await (await carols).finished();
+    pass();
+    await (await alices).finished();
+    await page.evaluate(async () => (await fetch('/health')).json()); // after which the reply has been read too
+    assert.equal(await page.locator('#chat-rows li').count(), 0);
+    assert.equal(await page.locator('.notice').count(), 0);
+    await leave(page);
+  });
+
+  test('who logs out while a token is replaced is told of no failure', async () => {
+    const page = await register(await visit(), 'alice');
+    const data = { token: 'new', refreshToken: 'new', expiresIn: 60, user: {} };
+    await page.route('**/api/auth/refresh', route => route.fulfill({ json: { success: true, data } }));
+    await page.route('**/api/users?*', route => route.fulfill({ status: 401, json: { code: 'UNAUTHORIZED', message: 'Expired' } }));
+    const gate = await hold(page, '**/api/auth/refresh');
+    await list(page, 'People').click();
+    await page.getByRole('searchbox').fill('bob');
+    await until(() => gate.held > 0, 'the refresh');
+    await logOut(page);
+    const reply = page.waitForResponse('**/api/auth/refresh');
+    gate.pass();
+    await (await reply).finished();
+    await page.evaluate(async () => (await fetch('/health')).json()); // after which the reply has been read too
+    assert.deepEqual(await page.locator('.notice').allTextContents(), []);
+    await leave(page);
   });
 
   test('a token is replaced before it expires, and the socket lives on', async () => {
@@ -376,7 +516,7 @@ describe('the demo page', () => {
   const call = page => page.getByRole('dialog').filter({ has: page.locator('#call-status') });
 
   test('a video call: ring, accept, see and hear each other, camera and microphone off and on, hang up', async () => {
-    const [alice, bob] = await friends();
+    const [alice, bob] = await chatters();
     await alice.getByRole('button', { name: 'Video call' }).click();
     await call(bob).getByText('Video call').waitFor();
     await bob.waitForFunction(name => document.title === `${name} is calling`, alice.username);
@@ -396,7 +536,7 @@ describe('the demo page', () => {
     await hearsAndSees(alice);
 
     await call(alice).getByRole('button', { name: 'Hang up' }).click();
-    await bob.getByText('The call is over').waitFor();
+    await notice(bob, 'The call is over').waitFor();
     for (const page of [alice, bob]) {
       await call(page).waitFor({ state: 'hidden' });
       await list(page, 'Calls').click();
@@ -409,16 +549,16 @@ describe('the demo page', () => {
   });
 
   test('a voice call gets a picture when a camera is turned on; others are declined, given up, or find somebody busy', async () => {
-    const [alice, bob] = await friends({}, phone);
+    const [alice, bob] = await chatters({}, phone);
     await alice.getByRole('button', { name: 'Voice call' }).click();
     await call(bob).getByRole('button', { name: 'Decline' }).click();
-    await alice.getByText(`${bob.username} has declined`).waitFor();
+    await notice(alice, `${bob.username} has declined`).waitFor();
 
     await bob.getByRole('button', { name: 'Voice call' }).click();
     await call(alice).getByText('Voice call').waitFor();
     await call(bob).getByText('Ringing').waitFor();
     await call(bob).getByRole('button', { name: 'Hang up' }).click();
-    await alice.getByText(`You missed a call from ${bob.username}`).waitFor();
+    await notice(alice, `You missed a call from ${bob.username}`).waitFor();
 
     await bob.getByRole('button', { name: 'Voice call' }).click();
     await call(alice).getByRole('button', { name: 'Accept' }).click();
@@ -431,8 +571,68 @@ describe('the demo page', () => {
     await call(bob).getByRole('button', { name: 'Camera' }).click();
     await hearsAndSees(alice);
     await call(bob).getByRole('button', { name: 'Hang up' }).click();
-    await alice.getByText('The call is over').waitFor();
+    await notice(alice, 'The call is over').waitFor();
     await leave(alice, bob);
+  });
+
+  test('whoever calls before his chat is loaded is not declined, and gets his name', async () => {
+    const [alice, bob, carol] = await friends(server, 'alice', 'bob', 'carol');
+    await bob.send(alice, 'by Bob');
+    let gate;
+    const page = await enter(alice, {}, async opened => {
+      await listOne(opened);
+      gate = await hold(opened, isChats);
+    });
+    await until(async () => (await carol.chat(alice)).user.online && gate.held > 0, 'the connection');
+    const device = await carol.connect();
+    const { callId } = await device.done('call-user', { calleeId: alice.id, signal: {} });
+    await call(page).getByRole('heading', { name: 'Somebody' }).waitFor();
+    gate.pass();
+    await call(page).getByRole('heading', { name: carol.username }).waitFor();
+    await call(page).getByRole('button', { name: 'Decline' }).click();
+    assert.equal((await device.next('end-call')).callId, callId);
+    await call(page).waitFor({ state: 'hidden' });
+    await leave(page);
+  });
+
+  test('a device that takes a call too late does not end it', async () => {
+    const [alice, bob] = await friends(server, 'alice', 'bob');
+    const [caller, other] = await Promise.all([bob.connect(), alice.connect()]);
+    const page = await enter(alice, {}, opened => opened.routeWebSocket(/socket\.io/, route => {
+      const upstream = route.connectToServer();
+      upstream.onMessage(frame => `${frame}`.includes('["end-call"') || route.send(frame));
+    }));
+    await openChat(page, bob);
+    const signal = await page.evaluate(async () => {
+      const peer = new RTCPeerConnection();
+      peer.addTransceiver('audio');
+      const { type, sdp } = await peer.createOffer();
+      return { type, sdp };
+    });
+    const { callId } = await caller.done('call-user', { calleeId: alice.id, signal });
+    await call(page).getByText('Voice call').waitFor();
+    await other.done('answer-call', { callId, callerId: bob.id, calleeId: alice.id, signal: {} });
+    await call(page).getByRole('button', { name: 'Accept' }).click();
+    await notice(page, 'does not ring any more').waitFor();
+    await call(page).waitFor({ state: 'hidden' });
+    await write(page, 'after it');
+    await caller.next('private-message');
+    assert.equal(await server.query(`SELECT status FROM calls WHERE id = '${callId}'`), 'ongoing');
+    await leave(page);
+  });
+
+  test('a login that ends in a call ends the call', async () => {
+    const [alice, bob] = await friends(server, 'alice', 'bob');
+    const [caller, page] = await Promise.all([bob.connect(), enter(alice)]);
+    await openChat(page, bob);
+    const { callId } = await caller.done('call-user', { calleeId: alice.id, signal: {} });
+    await call(page).getByText('Voice call').waitFor();
+    await page.evaluate(async () => (await import('/web/login.js')).forgetLogin('It is over.'));
+    const { status } = await caller.next('end-call', end => end.callId === callId);
+    assert.equal(status, 'rejected');
+    await notice(page, 'It is over').waitFor();
+    await page.getByLabel('User name').waitFor();
+    await leave(page);
   });
 
   // What the page's user does without the page.
@@ -446,7 +646,7 @@ describe('the demo page', () => {
   // --- for everybody ---
 
   test('it fits a narrow phone, and its back button leads to the list', async () => {
-    const [alice, bob] = await friends(phone, { ...phone, colorScheme: 'dark' });
+    const [alice, bob] = await chatters(phone, { ...phone, colorScheme: 'dark' });
     await write(alice, `a word without an end: ${'x'.repeat(300)}`);
     await bubble(bob, 'without an end').waitFor();
     const fits = async page => assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
@@ -457,6 +657,13 @@ describe('the demo page', () => {
       await list(bob, name).click();
       await fits(bob);
     }
+    const carol = await Client.register(server, 'carol');
+    const { id } = (await carol.read('/api/users', { search: bob.username }))[0];
+    await carol.do('/api/contacts/request', { targetId: id });
+    const box = await notice(bob, carol.username).boundingBox();
+    const tabs = await bob.getByRole('navigation').boundingBox();
+    const composer = await alice.locator('#composer').boundingBox();
+    assert.ok(box.y > tabs.y + tabs.height && box.y + box.height < composer.y, JSON.stringify([tabs, box, composer]));
     await write(alice, 'not read yet');
     await list(bob, 'Chats 1').waitFor();
     assert.equal(await receipt(alice, 'not read yet', 'Sent').count(), 1);
@@ -468,7 +675,7 @@ describe('the demo page', () => {
   });
 
   test('a keyboard is enough', async () => {
-    const [alice, bob] = await friends();
+    const [alice, bob] = await chatters();
     await logOut(alice);
     await alice.waitForFunction(() => document.activeElement.id === 'username');
     await alice.keyboard.type(alice.username);
@@ -489,7 +696,43 @@ describe('the demo page', () => {
     await alice.keyboard.press('Enter');
     await bubble(bob, 'second line').waitFor();
     assert.equal(await bubble(bob, 'second line').locator('.content').textContent(), 'first line\nsecond line');
-    assert.equal(await bob.locator('#announcer').textContent(), `${alice.username}: first line\nsecond line`);
+    await until(async () => await bob.locator('#announcer').textContent() === `${alice.username}: first line\nsecond line`,
+      'what a screen reader says');
     await leave(alice, bob);
+  });
+
+  // The texts of a page that assistive technology gets.
+  async function heard(page) {
+    const session = await page.context().newCDPSession(page);
+    const { nodes } = await session.send('Accessibility.getFullAXTree');
+    await session.detach();
+    return nodes.filter(node => !node.ignored && node.role.value === 'StaticText').map(node => node.name.value);
+  }
+
+  test('a notice is heard, and can be dismissed, in front of a dialog too', async () => {
+    const bob = await Client.register(server, 'bob');
+    const page = await enter(bob, {}, opened => opened.addInitScript(() => {
+      const { setTimeout } = window; // no notice goes by itself
+      window.setTimeout = (run, ms, ...rest) => setTimeout(run, ms === 5_000 ? 1e9 : ms, ...rest);
+    }));
+    await page.locator('#no-chats').waitFor(); // it is connected
+    const noticed = async () => {
+      const other = await Client.register(server, 'carol');
+      await other.do('/api/contacts/request', { targetId: bob.id });
+      const shown = notice(page, other.username);
+      await shown.waitFor();
+      await until(async () => (await heard(page)).filter(text => text.startsWith(`${other.username} would`)).length === 2,
+        'the notice, and what is said of it');
+      await shown.getByRole('button', { name: 'Dismiss' }).press('Enter');
+      await shown.waitFor({ state: 'detached' });
+    };
+    await noticed();
+    await page.getByRole('button', { name: 'Your account' }).click();
+    await page.locator('#login-rows li').waitFor();
+    await noticed();
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.locator('#account').waitFor({ state: 'hidden' });
+    await noticed();
+    await leave(page);
   });
 });

@@ -3,7 +3,8 @@
 import { after, before, describe, test } from 'node:test';
 
 import { friends, unique } from '../support/api.mjs';
-import { until } from '../support/server.mjs';
+import { at } from '../support/nodes.mjs';
+import { testedBinary, until } from '../support/server.mjs';
 import { underLoad } from './chatters.mjs';
 import { Cluster, nodeCount, rounds } from './cluster.mjs';
 
@@ -86,5 +87,25 @@ describe('the database', () => {
       await load.acks(30);
       lines(line => line.heal());
     });
+  });
+
+  const isSanitized = /\/(asan|tsan)\//.test(testedBinary());
+  const long = { skip: skip || (isSanitized && 'it waits for 35 s: once is enough'), timeout: 120_000 };
+  test('a notification is never answered, and the next ones are told all the same', long, async t => {
+    const [alice, bob] = await friends(cluster.nodes[0], 'alice', 'bob');
+    const phone = await at(bob, cluster.nodes.at(-1)).connect();
+    t.after(() => phone.close());
+    const { id } = await alice.send(bob, unique('before'));
+    await phone.next('private-message', message => message.id === id);
+    const backend = Number(await cluster.query(`SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+      AND query LIKE 'SELECT pg_notify%' ORDER BY state_change DESC LIMIT 1`));
+    process.kill(backend, 'SIGSTOP');
+    t.after(() => process.kill(backend, 'SIGCONT'));
+    const unheard = await alice.send(bob, unique('unheard'));
+    await until(async () => {
+      await pause(500);
+      await alice.send(bob, unique('next'));
+      return phone.received.some(({ data }) => data?.id === unheard.id);
+    }, 'the other node to be told', 60_000);
   });
 });

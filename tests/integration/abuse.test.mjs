@@ -8,12 +8,15 @@ import { after, before, describe, test } from 'node:test';
 
 import { friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
 import { endure } from '../support/endure.mjs';
+import { EventStream } from '../support/event_stream.mjs';
+import { holdTable } from '../support/hold.mjs';
 import { requestHttp2 } from '../support/http2.mjs';
 import { RawHttp2, block, flags, frame, number, request, types } from '../support/http2_frames.mjs';
 import { Connection, RawWebSocket, exchange } from '../support/raw.mjs';
 import { startServer, until } from '../support/server.mjs';
 
 const bundle = '/api/docs/swagger-ui-bundle.js';
+const MAX_HELD_BYTES = String(32 << 20); // with what the buffers take beside it, far below what endure allows
 const repeat = (count, bytes) => Buffer.concat(Array(count).fill(bytes));
 
 /** The status of one request by HTTP/1 on a connection of its own, and whether the server has closed that. */
@@ -82,7 +85,7 @@ describe('floods by HTTP/2', () => {
   let server, alice;
 
   before(async () => {
-    server = await startServer({ env: { WORKERS: '1' } });
+    server = await startServer({ env: { WORKERS: '1', MAX_HELD_BYTES } });
     [alice] = await friends(server, 'alice', 'bob');
   });
   after(() => stopServer(server));
@@ -262,8 +265,13 @@ describe('more connections than there are places', () => {
   const connect = async server => {
     const connection = await Connection.connect(server);
     connection.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
-    const status = await connection.response().then(response => response.status, () => null); // null: it was reset
-    return { connection, status };
+    const response = await connection.response().catch(() => ({ status: null })); // it was reset
+    if (response.status === 503) {
+      const { code, requestId } = JSON.parse(response.body);
+      assert.deepEqual([code, response.headers['retry-after']], ['UNAVAILABLE', '10']);
+      assert.equal(requestId, response.headers['x-request-id']);
+    }
+    return { connection, status: response.status };
   };
   const isFull = ({ status }) => status === 503 || status === null;
 
@@ -338,7 +346,7 @@ describe('clients that take their time', () => {
   let server, alice;
 
   before(async () => {
-    server = await startServer({ env: { REQUEST_TIMEOUT_SECONDS: '2' } });
+    server = await startServer({ env: { REQUEST_TIMEOUT_SECONDS: '2', MAX_HELD_BYTES } });
     [alice] = await friends(server, 'alice', 'bob');
   });
   after(() => stopServer(server));
@@ -389,15 +397,40 @@ describe('clients that take their time', () => {
     await until(() => connections.every(connection => connection.ended), 'all of them to be cut off', patienceMs);
   }));
 
-  test('with replies by HTTP/2 take no memory from others', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
-    const connections = await Promise.all(upTo(10).map(() => RawHttp2.connect(server)));
+  /** A connection that sends this request a hundred times, and has room for no byte of a reply. */
+  async function askWithoutWindow(server, bytes) {
+    const connection = await RawHttp2.connect(server);
     const noWindow = frame(types.settings, 0, 0, Buffer.concat([Buffer.from([0, 4]), number(0)]));
-    for (const connection of connections) {
-      connection.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), noWindow,
-        ...upTo(100).map(i => frame(types.headers, flags.endHeaders | flags.endStream, 2 * i - 1, request('GET', bundle)))]));
-    }
+    connection.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), noWindow,
+      ...upTo(100).map(i => frame(types.headers, flags.endHeaders | flags.endStream, 2 * i - 1, bytes))]));
+    return connection;
+  }
+
+  test('with replies by HTTP/2 take no memory from others', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
+    const connections = await Promise.all(upTo(10).map(() => askWithoutWindow(server, request('GET', bundle))));
     await until(() => connections.every(connection => connection.ended), 'all of them to be cut off', patienceMs);
   }));
+
+  test('with streams of what they have missed take no memory from others', { timeout: 120_000 }, async t => {
+    const patient = await startServer({ env: { WORKERS: '1', MAX_HELD_BYTES: `${16 << 20}`, REQUEST_TIMEOUT_SECONDS: '600' } });
+    t.after(() => stopServer(patient));
+    const [carol, dave] = await friends(patient, 'carol', 'dave');
+    const laptop = await carol.connect();
+    for (const _ of upTo(3)) {
+      const { callId } = await laptop.done('call-user', { calleeId: dave.id, signal: 'x'.repeat(65_000) });
+      await laptop.done('end-call', { callId, status: 'ended' });
+    }
+    const stream = await EventStream.open(dave);
+    await endure(t, patient, carol, async () => {
+      const missed = request('GET', '/api/events?since=0', { authorization: `Bearer ${dave.token}` });
+      const connections = await Promise.all(upTo(5).map(() => askWithoutWindow(patient, missed))); // 500 pages of 195 KB
+      await patient.waitForLog(line => line.msg === 'a connection was cut' && line.reason === 'it holds the most memory');
+      await until(() => connections.every(({ ended }) => ended), 'all of them to be cut off', patienceMs);
+    });
+    const message = await carol.send(dave, 'still there');
+    assert.deepEqual(await stream.next('private-message'), message);
+    stream.close();
+  });
 
   test('with replies by HTTP/1 take no memory from others', { timeout: 120_000 }, t => endure(t, server, alice, async () => {
     const connections = await Promise.all(upTo(200).map(() => Connection.connect(server)));
@@ -410,13 +443,11 @@ describe('clients that take their time', () => {
   }));
 });
 
-test('a CONTINUATION behind the farewell does not keep the server from ending', { timeout: 120_000 }, async () => {
+test('a CONTINUATION behind the farewell does not keep the server from ending', { timeout: 120_000 }, async t => {
   const server = await startServer({ env: { DRAIN_SECONDS: '8' } });
   const [alice] = await friends(server, 'alice');
   // A request that is worked on for that long keeps the connection open behind the farewell.
-  const lock = server.query('BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT');
-  await until(async () => (await server.query("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
-    + " AND relation = 'users'::regclass")) === '1', 'the lock');
+  const hold = await holdTable(t, server, 'users');
   const connection = await RawHttp2.open(server);
   const me = request('GET', '/api/users/me', { authorization: `Bearer ${alice.token}` });
   connection.write(frame(types.headers, flags.endHeaders | flags.endStream, 1, me));
@@ -427,6 +458,6 @@ test('a CONTINUATION behind the farewell does not keep the server from ending', 
   await until(() => farewells() === 2 || connection.ended, 'the second farewell', patienceMs);
   assert.equal(connection.ended, false);
   connection.write(frame(types.continuation, 0, 3));
+  await hold.release();
   await stopped;
-  await lock;
 });

@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import {
   Client, Device, assertFails, assertInvalid, password, stopServer, timePattern, unique, upTo, uuidPattern,
 } from '../support/api.mjs';
+import { holdTable } from '../support/hold.mjs';
 import { jwtSecret, startServer, until } from '../support/server.mjs';
 
 describe('accounts', () => {
@@ -148,22 +149,30 @@ describe('accounts', () => {
     assertFails(await login(name), 403, 'ACCOUNT_LOCKED');
   });
 
-  test('the right password comes too late when the name was locked while it was checked', async () => {
+  test('names whose failures count no more are forgotten, and no others', async t => {
+    const row = (name, age, until) => `('${name}', 5, now() + interval '${until}', now() - interval '${age}')`;
+    await server.query(`INSERT INTO login_failures (username, failures, locked_until, last_at) VALUES
+      ${row('old', '25 hours', '-24 hours')}, ${row('unlocked', '25 hours', '-24 hours')},
+      ${row('recent', '23 hours', '-22 hours')}, ${row('locked', '25 hours', '1 hour')};
+      UPDATE login_failures SET locked_until = NULL WHERE username = 'unlocked'`);
+    const names = ['old', 'unlocked', 'recent', 'locked'].map(name => `'${name}'`);
+    const left = () => server.query(`SELECT username FROM login_failures WHERE username IN (${names}) ORDER BY 1`);
+    // It looks at its start.
+    const second = await startServer({ databaseUrl: server.databaseUrl });
+    t.after(() => second.stop());
+    await until(async () => (await left()) === 'locked\nrecent', 'the old ones to go');
+  });
+
+  test('the right password comes too late when the name was locked while it was checked', async t => {
     const name = unique('judith');
     await register(name);
     // The failures of others are counted between the look at the lock and the login.
-    const holder = server.query(`DO $$ BEGIN
-      LOCK TABLE login_failures IN EXCLUSIVE MODE;
-      WHILE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'login_failures'::regclass AND NOT granted) LOOP
-        PERFORM pg_sleep(0.01);
-      END LOOP;
-      INSERT INTO login_failures (username, failures, locked_until, last_at)
-        VALUES ('${name}', 5, now() + interval '15 minutes', now());
-    END $$`);
-    await until(async () => (await server.query(`SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock'
-      AND relation = 'login_failures'::regclass AND granted`)) === '1', 'the lock');
-    assertFails(await login(name), 403, 'ACCOUNT_LOCKED');
-    await holder;
+    const hold = await holdTable(t, server, 'login_failures', 'EXCLUSIVE');
+    const reply = login(name);
+    await hold.waiting();
+    await hold.psql.run(`INSERT INTO login_failures (username, failures, locked_until, last_at)
+      VALUES ('${name}', 5, now() + interval '15 minutes', now()); COMMIT; SELECT 1`);
+    assertFails(await reply, 403, 'ACCOUNT_LOCKED');
   });
 
   test('a token says who and for how long, and each login is a session of its own', async () => {

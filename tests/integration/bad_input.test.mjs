@@ -8,6 +8,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import {
   Client, assertFails, assertRefused, friends, nobody, password, patienceMs, stopServer, unique, upTo,
 } from '../support/api.mjs';
+import { openapi } from '../support/descriptions.mjs';
 import { Connection, RawWebSocket, exchange, opcodes } from '../support/raw.mjs';
 import { startServer, until } from '../support/server.mjs';
 
@@ -69,6 +70,20 @@ describe('bad input', () => {
       assert.deepEqual([body, reply.status, reply.code], [body, 400, 'INVALID_PAYLOAD']);
     }
     isRefused(await post(''), 'no body');
+  }));
+
+  test('no route takes a query or a body that is none', () => unharmed(async () => {
+    const routes = Object.entries(openapi.paths).filter(([route]) => /^\/api\/(?!docs)/.test(route));
+    for (const [route, methods] of routes) {
+      const target = route.replace(/\{\w+\}/, nobody);
+      for (const method of Object.keys(methods).filter(name => /^(get|post|delete)$/.test(name))) {
+        const ask = (query, body) => mallory.request(method.toUpperCase(), target + query, { body });
+        if (method !== 'get') assertFails(await ask('', '{'), 400, 'INVALID_PAYLOAD', 'Malformed JSON');
+        const reply = method === 'get' ? await ask('?%zz=1') : await ask('', '{"unknown":1}');
+        assertFails(reply, 400, 'VALIDATION_ERROR', 'Validation error');
+        assert.ok(reply.errors.some(error => error.path === (method === 'get' ? '' : 'unknown')), `${method} ${route}`);
+      }
+    }
   }));
 
   test('JSON nested deeply, or huge in other ways, is refused', () => unharmed(async () => {

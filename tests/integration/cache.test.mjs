@@ -86,6 +86,18 @@ describe('a cache', () => {
     assert.equal((await assertSame(alice)).length, 3);
   });
 
+  test('the chat of a deleted account leaves the list when it is removed', async () => {
+    const [alice, bob, carol] = await friends(nodes[0], 'alice', 'bob', 'carol');
+    await bob.send(alice, 'farewell');
+    assert.equal((await bob.request('DELETE', '/api/users/me', { body: { password } })).status, 200);
+    await fill(alice);
+    const names = async () => (await assertSame(alice)).map(chat => chat.user.username.split(' ')[0]);
+    assert.deepEqual(await names(), ['deleted', carol.username]);
+    await at(alice, nodes[1]).do('/api/contacts/remove', { contactId: bob.id });
+    assert.deepEqual(await names(), [carol.username]);
+    assertFails(await alice.post('/api/contacts/remove', { contactId: bob.id }), 404, 'NOT_FOUND');
+  });
+
   test('a contact who comes and goes is seen to', async () => {
     const [alice, bob] = await friends(nodes[0], 'alice', 'bob');
     await alice.send(bob, 'hello');

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, assertRefused, befriend, friends, nobody, stopServer, uuidPattern } from '../support/api.mjs';
+import { holdAppends } from '../support/hold.mjs';
 import { startServer, until } from '../support/server.mjs';
 
 const offer = {
@@ -163,16 +164,39 @@ describe('calls by socket', () => {
     const [carol, dora] = await friends(server, 'carol', 'dora');
     await befriend(carol, bob);
     const desk = await carol.connect();
-    assertRefused(await call(desk, bob), 'BUSY');
+    assertRefused(await call(desk, bob), 'BUSY', 'One of the two is in another call');
     for (const client of [carol, bob]) {
       const [record] = await client.read('/api/calls');
       assert.deepEqual([record.status, record.caller.id, record.callee.id], ['busy', carol.id, bob.id]);
     }
+    assertRefused(await call(who.phone, carol), 'BUSY', 'One of the two is in another call');
+    assert.equal((await carol.read('/api/calls'))[0].caller.id, bob.id);
     await nothingMore(who);
     await who.phone.done('end-call', { callId: who.callId, status: 'ended' });
     const callId = await ring(desk, bob);
     assert.equal((await who.phone.next('call-user')).callId, callId);
     assert.equal((await dora.read('/api/calls')).length, 0);
+  });
+
+  test('what one device does goes in its order, though it waits for nothing in between', async t => {
+    const { alice, bob, laptop, phone } = await people();
+    const callId = await ring(laptop, bob);
+    await phone.next('call-user');
+    const parties = { callerId: alice.id, calleeId: bob.id };
+    const hold = await holdAppends(t, server);
+    const acks = [
+      laptop.ask('ice-candidate', { ...parties, candidate: 'first' }),
+      laptop.ask('end-call', { callId, status: 'ended' }),
+      call(laptop, bob),
+      laptop.ask('ice-candidate', { ...parties, candidate: 'second' }),
+    ];
+    await hold.waiting(acks.length);
+    await hold.release();
+    for (const ack of await Promise.all(acks)) assert.equal(ack.success, true, JSON.stringify(ack));
+    const events = await heard(phone, alice);
+    assert.deepEqual(events.map(({ event }) => event), ['ice-candidate', 'end-call', 'call-user', 'ice-candidate']);
+    assert.deepEqual([events[0], events[3]].map(({ data }) => data.candidate), ['first', 'second']);
+    assert.equal(events[2].data.callId, (await acks[2]).callId);
   });
 
   test('an answer or an end that comes too late is refused', async () => {
@@ -234,6 +258,23 @@ describe('calls by socket', () => {
       assertRefused(await laptop.ask('answer-call', taken), 'FORBIDDEN');
     }
     assert.equal(await statusOf(bob, callId), 'ringing');
+  });
+
+  test('a signal has 64 KB, and a longer one is refused', async () => {
+    const { bob, alice, laptop, phone } = await people();
+    const [longest, tooLong] = [65536, 65537].map(bytes => 'x'.repeat(bytes - 2)); // in quotes
+    const parties = { callerId: alice.id, calleeId: bob.id };
+    assertRefused(await laptop.ask('call-user', { calleeId: bob.id, signal: tooLong }), 'VALIDATION_ERROR');
+    const { callId } = await laptop.done('call-user', { calleeId: bob.id, signal: longest });
+    assert.equal((await phone.next('call-user')).signal, longest);
+    assertRefused(await phone.ask('answer-call', { callId, ...parties, signal: tooLong }), 'VALIDATION_ERROR');
+    await phone.done('answer-call', { callId, ...parties, signal: longest });
+    assert.equal((await laptop.next('answer-call')).signal, longest);
+    for (const name of ['candidate', 'signal']) {
+      assertRefused(await laptop.ask('ice-candidate', { ...parties, [name]: tooLong }), 'VALIDATION_ERROR');
+      await laptop.done('ice-candidate', { ...parties, [name]: longest });
+      assert.equal((await phone.next('ice-candidate'))[name], longest);
+    }
   });
 
   test('fields that make no sense are refused', async () => {

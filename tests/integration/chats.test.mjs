@@ -9,7 +9,7 @@ import { startServer } from '../support/server.mjs';
 describe('chats', () => {
   let server;
 
-  before(async () => (server = await startServer()));
+  before(async () => (server = await startServer({ env: { ARGON2_QUEUE_MAX: '1000' } }))); // many register at once
   after(() => stopServer(server));
 
   // A user with n contacts.

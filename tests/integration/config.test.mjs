@@ -102,7 +102,7 @@ describe('settings', () => {
   });
 
   test('an argument that is not known is refused', async () => {
-    for (const args of [['--no-such-flag'], ['extra'], ['--check-config', 'extra']]) {
+    for (const args of [['--no-such-flag'], ['extra'], ['--check-config', 'extra'], ['--print-docs', 'nonsense']]) {
       const { code, stderr } = await run(args);
       assert.equal(code, 64, args.join(' '));
       assert.match(stderr, /usage|--help/i);

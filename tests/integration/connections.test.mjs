@@ -9,9 +9,10 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 
-import { friends, stopServer, upTo } from '../support/api.mjs';
+import { friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
+import { holdTable } from '../support/hold.mjs';
 import { requestHttp2 } from '../support/http2.mjs';
-import { query, startServer, until } from '../support/server.mjs';
+import { freePort, startServer, until } from '../support/server.mjs';
 
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
 
@@ -93,58 +94,72 @@ describe('connections', () => {
       socket.destroy();
     }
   });
+});
 
-  test('more clients than descriptors wait, and are served when others have gone', async () => {
+describe('without free descriptors', () => {
+  let server, operators;
+
+  before(async () => {
+    operators = await freePort();
+    server = await startServer({ env: { METRICS_ADDR: `127.0.0.1:${operators}`, WORKERS: '1' } });
     const fds = readdirSync(`/proc/${server.pid}/fd`).length;
-    const cpu = () => { // in hundredths of a second, of its own and of the kernel's for it
-      const fields = readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(' ');
-      return Number(fields[13]) + Number(fields[14]);
-    };
     // Its own user may do that.
     const { uid, gid } = statSync(`/proc/${server.pid}/task`);
     const user = process.getuid() === 0 ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'] : ['env'];
     execFileSync(user[0], [...user.slice(1), 'prlimit', '--pid', `${server.pid}`, `--nofile=${fds + 10}:`]);
-    const sockets = upTo(40).map(() => net.connect(server.port, '127.0.0.1').on('error', () => {}));
-    await server.waitForLog(line => line.msg === 'cannot accept connections');
-    const before = cpu();
-    await pause(500);
-    assert.ok(cpu() - before < 25, 'it waits at work');
-    for (const socket of sockets) socket.destroy();
-    await until(async () => (await fetch(`${server.url}/health`)).status === 200, 'an answer');
   });
+  after(() => stopServer(server));
+
+  function cpu() { // in hundredths of a second, of its own and of the kernel's for it
+    const fields = readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(' ');
+    return Number(fields[13]) + Number(fields[14]);
+  }
+
+  for (const who of ['clients', 'operators']) {
+    test(`more ${who} than descriptors wait, and are served when others have gone`, async () => {
+      const port = who === 'clients' ? server.port : operators;
+      const isFull = line => line.msg === 'cannot accept connections';
+      const told = server.logs.filter(isFull).length;
+      const sockets = upTo(40).map(() => net.connect(port, '127.0.0.1').on('error', () => {}));
+      await until(() => server.logs.filter(isFull).length > told, 'it to be said');
+      const before = cpu();
+      await pause(500);
+      assert.ok(cpu() - before < 25, 'it waits at work');
+      for (const socket of sockets) socket.destroy();
+      await until(async () => (await fetch(`http://127.0.0.1:${port}/health`)).status === 200, 'an answer');
+    });
+  }
 });
 
 describe('the end of the server', () => {
-  const lock = 'LOCK TABLE users IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep';
-
-  async function startBusy(drainSeconds, lockSeconds) {
+  async function startBusy(t, drainSeconds) {
     const server = await startServer({ env: { DRAIN_SECONDS: `${drainSeconds}` } });
     await until(async () => (await fetch(`${server.url}/health/ready`)).status === 200, 'the database');
     const [alice] = await friends(server, 'alice', 'bob');
     const session = connectHttp2(server);
     await once(session, 'connect');
-    const holder = query(server.databaseUrl, `BEGIN; ${lock}(${lockSeconds}); COMMIT`).catch(() => {});
-    await until(async () => (await query(server.databaseUrl, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
-      + " AND relation = 'users'::regclass")) === '1', 'the lock');
+    const hold = await holdTable(t, server, 'users');
     const first = alice.get('/api/users/me');
     const second = requestHttp2(session, { ':path': '/api/users/me', authorization: `Bearer ${alice.token}` });
-    await until(async () => (await query(server.databaseUrl,
-      "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")) !== '0', 'requests');
-    await pause(100);
-    return { server, holder, first, second };
+    await until(async () => {
+      const metrics = await (await fetch(`${server.url}/metrics`)).text();
+      return Number(/^stonechat_db_executing (\d+)$/m.exec(metrics)[1]) >= 2;
+    }, 'both to be at the database', patienceMs);
+    return { server, hold, first, second };
   }
 
-  test('requests under way are finished, by either version', async () => {
-    const { server, holder, first, second } = await startBusy(15, 2);
-    const [one, two] = await Promise.all([first, second, server.stop()]);
+  test('requests under way are finished, by either version', async t => {
+    const { server, hold, first, second } = await startBusy(t, 15);
+    const stopped = server.stop();
+    await server.waitForLog(line => line.msg === 'stopping', patienceMs);
+    await hold.release();
+    const [one, two] = await Promise.all([first, second, stopped]);
     assert.deepEqual([one.status, two], [200, 200]);
-    await holder;
   });
 
-  test('what is not finished in time is told so, and the server ends cleanly all the same', async () => {
-    const { server, holder, first, second } = await startBusy(1, 8);
+  test('what is not finished in time is told so, and the server ends cleanly all the same', async t => {
+    const { server, first, second } = await startBusy(t, 1);
     const [one] = await Promise.all([first, second, server.stop()]);
     assert.equal(one.status, 503);
-    await holder;
   });
 });

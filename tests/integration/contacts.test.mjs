@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, assertFails, assertInvalid, befriend, friends, nobody, stopServer } from '../support/api.mjs';
+import { holdAppends } from '../support/hold.mjs';
 import { startServer } from '../support/server.mjs';
 
 describe('contacts', () => {
@@ -113,6 +114,17 @@ describe('contacts', () => {
     const after = await bob.send(alice, 'after');
     assert.deepEqual([message.seq, after.seq, after.chatId], [1, 2, message.chatId]);
     assert.deepEqual((await alice.history(bob)).messages.map(m => m.content), ['before', 'after']);
+  });
+
+  test('what was written before a contact was removed arrives, though it waited for nothing', async t => {
+    const [alice, bob] = await friends(server, 'alice', 'bob');
+    const hold = await holdAppends(t, server);
+    const sent = alice.post('/api/messages', { receiverId: bob.id, content: 'farewell' });
+    await hold.waiting(1);
+    const removed = alice.post('/api/contacts/remove', { contactId: bob.id });
+    await hold.waiting(2);
+    await hold.release();
+    assert.deepEqual([(await sent).status, (await removed).status], [201, 200]);
   });
 
   test('nobody removes whom they do not have', async () => {

@@ -72,6 +72,7 @@ describe('the database is away', () => {
     await until(() => laptop.io.connected && guest.io.connected, 'both to be let in', patienceMs);
     assert.equal(laptop.io.recovered, true);
     for (const device of [laptop, guest]) device.close();
+    await until(isReady, 'the rest of the server to be ready', patienceMs);
   });
 
   test('what was acknowledged while it crashed is there, once, and the rest can be sent again', async () => {
@@ -102,5 +103,43 @@ describe('the database is away', () => {
     assert.deepEqual(history.map(message => message.seq), upTo(320).map(i => i + start));
     assert.deepEqual(history.map(message => message.clientId).sort(), [...acknowledged.keys()].sort());
     for (const message of history) assert.deepEqual(message, acknowledged.get(message.clientId));
+  });
+});
+
+describe('somebody who tries to come while the database is away', () => {
+  let postgres, server;
+
+  before(async () => {
+    postgres = await startPostgres();
+    server = await startServer({ postgres, env: { PRESENCE_GRACE_MS: '0' } });
+  });
+  after(async () => {
+    await stopServer(server);
+    await postgres?.destroy();
+  });
+
+  test('is told of once, when it is back', async () => {
+    const isReady = async () => (await new Client(server).get('/health/ready')).status === 200;
+    const [alice, bob, marker] = await friends(server, 'alice', 'bob', 'marker');
+    const watcher = await bob.connect();
+    const laptop = await alice.connect();
+    await watcher.next('user-online');
+    await postgres.stop();
+    await until(async () => !(await isReady()), 'the server to notice', patienceMs);
+    laptop.close();
+    for (let i = 0; i < 10; i++) {
+      const device = new Device(alice);
+      await assert.rejects(device.connected());
+      device.close();
+    }
+    await postgres.start();
+    await until(isReady, 'the server to be ready again', patienceMs);
+    assert.equal((await watcher.next('user-offline')).userId, alice.id);
+    // Whoever comes now is told behind all that waited.
+    const tell = await marker.connect();
+    await watcher.next('user-online', data => data.userId === marker.id);
+    tell.close();
+    await watcher.next('user-offline', data => data.userId === marker.id);
+    assert.deepEqual(watcher.untaken(), []);
   });
 });

@@ -8,6 +8,8 @@ import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 
 import { Client, assertFails, befriend, friends, patienceMs, stopServer, upTo } from '../support/api.mjs';
+import { checkEvent } from '../support/asyncapi.mjs';
+import { openapi } from '../support/descriptions.mjs';
 import { EventStream } from '../support/event_stream.mjs';
 import { checkReply } from '../support/openapi.mjs';
 import { PlainSocket } from '../support/plain_socket.mjs';
@@ -147,6 +149,15 @@ describe('event stream', () => {
     session.destroy();
   });
 
+  test('the examples of the description are of such streams', () => {
+    const { examples } = openapi.paths['/api/events'].get.responses[200].content['text/event-stream'];
+    const blocks = Object.values(examples).flatMap(({ value }) => value.split('\n\n'));
+    const fields = blocks.map(block => Object.fromEntries(block.split('\n').map(line => line.split(/: (.*)/))));
+    const events = fields.filter(({ data }) => data !== undefined);
+    assert.deepEqual(events.map(({ event }) => event), ['message_read', 'typing', 'reset']);
+    for (const { event, data, id } of events) checkEvent('stream', event, JSON.parse(data), id);
+  });
+
   test('the token may stand in the query', async () => {
     const [alice, bob] = await pair();
     const stream = await EventStream.open(bob, { token: null, query: { token: bob.token } });
@@ -169,6 +180,9 @@ describe('event stream', () => {
     await refused({}, 'No token provided');
     await refused({ token: 'garbage' }, 'Invalid token');
     await refused({ query: { token: 'a.b.c' } }, 'Invalid token');
+    for (const odd of [`token=${'x'.repeat(5000)}`, 'token=a&token=b', 'token=%ff', 'token=%00', 'token=%zz']) {
+      await refused({ query: odd }, 'Invalid token');
+    }
   });
 
   test('a bad offset is refused, and told where it stood', async () => {
@@ -199,6 +213,15 @@ describe('event stream', () => {
       const stream = await resume(bob, lastEventId, { query: { since } });
       assert.deepEqual(await stream.next('private-message'), message);
       stream.close();
+    }
+  });
+
+  test('the header with the token is read as the routes read it', async () => {
+    const [alice] = await pair();
+    for (const path of ['/api/users/me', '/api/events']) {
+      const reply = await fetch(server.url + path, { headers: { authorization: `bearer  ${alice.token}` } });
+      assert.equal(reply.status, 200, path);
+      await reply.body.cancel();
     }
   });
 

@@ -1,8 +1,6 @@
 // Rate limits: what comes too often is refused, says when to come again, and harms nobody else.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import {
@@ -10,7 +8,7 @@ import {
 } from '../support/api.mjs';
 import { at, startNodes } from '../support/nodes.mjs';
 import { RawWebSocket } from '../support/raw.mjs';
-import { root, startRedis, startServer, until } from '../support/server.mjs';
+import { startRedis, startServer, until } from '../support/server.mjs';
 
 // Periods so long that no token comes back while a test runs.
 const limited = limits => ({ RATE_LIMIT_DISABLED: '0', RATE_LIMITS: `requests=off,logins=off,events=off,${limits}` });
@@ -245,21 +243,6 @@ describe('limits on two nodes with a Redis', () => {
     await befriend(carol, bob);
     for (const _ of upTo(10)) assert.equal((await send(carol, bob, nodes[0])).status, 201);
     assertFails(await send(carol, bob, nodes[0]), 429, 'RATE_LIMITED');
-  });
-});
-
-describe('the README', () => {
-  test('has the table of limits', () => {
-    const header = readFileSync(path.join(root, 'include/util/rate_limits.h'), 'utf8');
-    const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
-    const rules = [...header.matchAll(/X\(\w+, "(\w+)", (IP|USER), (\d+), (\d+), "([^"]+)"\)/g)];
-    const period = seconds => (seconds > 60 ? `${seconds / 60} minutes` : seconds === 60 ? 'a minute' : `${seconds} s`);
-    assert.equal(rules.length, 13);
-    for (const [, name, by, tokens, seconds, what] of rules) {
-      const who = by === 'IP' ? 'address' : 'user';
-      const row = `| \`${name}\` | ${who} | ${tokens} in ${period(Number(seconds))} | ${what} |`;
-      assert.ok(readme.includes(row), row);
-    }
   });
 });
 

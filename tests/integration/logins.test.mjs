@@ -8,6 +8,7 @@ import {
   Client, assertFails, assertInvalid, assertRefused, befriend, friends, nobody, password, patienceMs, stopServer, unique,
 } from '../support/api.mjs';
 import { EventStream } from '../support/event_stream.mjs';
+import { holdTable } from '../support/hold.mjs';
 import { at, startNodes } from '../support/nodes.mjs';
 import { PlainSocket } from '../support/plain_socket.mjs';
 import { RawWebSocket, opcodes } from '../support/raw.mjs';
@@ -498,19 +499,15 @@ test('a node that does not know yet what has ended believes nobody', async t => 
   const phone = await login(alice);
   await phone.post('/api/auth/logout');
   await before.stop();
-  // Until it is cancelled, nobody can read what has ended.
-  const lock = before.query('BEGIN; LOCK TABLE logins IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)').catch(() => {});
-  const isLocked = granted => async () => (await before.query(`SELECT count(*) FROM pg_locks WHERE relation = 'logins'::regclass
-    AND mode = 'Access${granted ? 'Exclusive' : 'Share'}Lock' AND granted = ${granted}`)) !== '0';
-  await until(isLocked(true), 'the lock', patienceMs);
+  // Until it is released, nobody can read what has ended.
+  const hold = await holdTable(t, before, 'logins');
   const port = await freePort();
   const starting = startServer({ databaseUrl, env: { PORT: `${port}`, WORKERS: '1' } });
   t.after(async () => (await starting).stop());
-  await until(isLocked(false), 'the node to ask', patienceMs);
+  await hold.waiting();
   const node = { url: `http://127.0.0.1:${port}` };
   for (const client of [phone, alice]) assertFails(await at(client, node).get('/api/users/me'), 503, 'UNAVAILABLE');
-  await before.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()");
-  await lock;
+  await hold.release();
   await starting;
   assertFails(await at(phone, node).get('/api/users/me'), 401, 'UNAUTHORIZED');
   await assertAlive(at(alice, node));

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import {
-  Client, assertFails, assertInvalid, friends, nobody, stopServer, timePattern, unique, upTo, uuidPattern,
+  Client, assertFails, assertInvalid, friends, nobody, patienceMs, stopServer, timePattern, unique, upTo, uuidPattern,
 } from '../support/api.mjs';
-import { startServer } from '../support/server.mjs';
+import { startServer, until } from '../support/server.mjs';
 
 const notAllowed = 'Permission denied: You are not allowed to chat with this user';
 
@@ -255,4 +255,28 @@ describe('messages', () => {
     assert.equal((await bob.chat(alice)).unreadCount, 0);
     assert.deepEqual((await bob.history(alice)).messages.map(message => message.seen), [true, true, true, false]);
   });
+});
+
+test('a page of a long history reads no more of it than its own messages', async t => {
+  const server = await startServer();
+  t.after(() => stopServer(server));
+  const [alice, bob] = await friends(server, 'alice', 'bob');
+  const { chatId } = await alice.send(bob, 'the first');
+  const last = 5000;
+  await server.query(`
+    INSERT INTO messages (chat_id, seq, id, sender_id, created_at, content)
+      SELECT '${chatId}', seq, uuid_v7(), '${alice.id}', now(), 'message ' || seq FROM generate_series(2, ${last}) seq;
+    UPDATE chats SET last_seq = ${last} WHERE id = '${chatId}'`);
+  await server.query('ANALYZE messages');
+  const read = async () => Number(await server.query(
+    "SELECT coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0) FROM pg_stat_user_tables WHERE relname = 'messages'"));
+  const before = await read();
+  const queries = [{ page: 1 }, { page: 125 }, { page: 250 }, { before: last }, { after: 2500 }, {}];
+  for (const query of queries) {
+    assert.equal((await alice.history(bob, { limit: 20, ...query })).messages.length, 20);
+  }
+  // PostgreSQL's processes tell what they have read when they rest.
+  await until(async () => (await read()) - before >= 20 * queries.length, 'PostgreSQL to have counted', patienceMs);
+  const rows = (await read()) - before;
+  assert.ok(rows <= 40 * queries.length, `${rows} rows were read`);
 });

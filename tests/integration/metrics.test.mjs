@@ -1,12 +1,17 @@
 // What /metrics tells Prometheus: well-formed, and what was done shows in it.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, friends, nobody, patienceMs, stopServer, upTo } from '../support/api.mjs';
+import { Client, assertFails, friends, nobody, patienceMs, stopServer, upTo } from '../support/api.mjs';
 import { EventStream } from '../support/event_stream.mjs';
+import { holdTable } from '../support/hold.mjs';
 import { startNodes } from '../support/nodes.mjs';
-import { startServer, until } from '../support/server.mjs';
+import { freePort, root, startServer, until } from '../support/server.mjs';
 
 /** The samples by name and labels, as they stand there. */
 async function read(server) {
@@ -29,7 +34,7 @@ describe('metrics', () => {
   const becomes = (name, wanted) =>
     until(async () => (await value(name)) === wanted, `${name} to be ${wanted}`, patienceMs);
 
-  test('are in the format of Prometheus, each metric once', async () => {
+  test('are in the format of Prometheus, each metric once, and on their page', async () => {
     await Client.register(server);
     const text = await (await fetch(`${server.url}/metrics`)).text();
     const sample = /^([a-z_:][a-z0-9_:]*)(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? -?[0-9.e+-]+$/i;
@@ -54,6 +59,9 @@ describe('metrics', () => {
       }
     }
     assert.deepEqual([...helps].sort(), [...types.keys()].sort());
+
+    const page = readFileSync(path.join(root, 'docs/metrics.md'), 'utf8');
+    for (const [name, type] of types) assert.ok(page.includes(`| \`${name}\` | ${type} |`), `docs/metrics.md lacks ${name}`);
   });
 
   test('requests count by route and status, with their durations', async () => {
@@ -118,10 +126,48 @@ describe('metrics', () => {
       assert.ok(after.get(`stonechat_${name}_count`) > 0, name);
     }
   });
+
+  test('what is at the database is told while it is there', async t => {
+    const alice = await Client.register(server);
+    const hold = await holdTable(t, server, 'users');
+    const reply = alice.get('/api/users/me');
+    await until(async () => (await value('stonechat_db_executing')) >= 1, 'a statement that waits', patienceMs);
+    await hold.release();
+    assert.equal((await reply).status, 200);
+    await becomes('stonechat_db_executing', 0);
+  });
 });
 
 test('the lag between nodes is measured', async () => {
   const nodes = await startNodes({}, {});
   await until(async () => (await read(nodes[0])).get('stonechat_bus_lag_seconds_count') > 0, 'news that came back', patienceMs);
   for (const node of nodes) await node.stop();
+});
+
+describe('METRICS_ADDR', () => {
+  test('has the metrics to itself, and the health too', async t => {
+    const port = await freePort();
+    const server = await startServer({ env: { METRICS_ADDR: `127.0.0.1:${port}` } });
+    t.after(() => stopServer(server));
+    const operators = `http://127.0.0.1:${port}`;
+    const alice = await Client.register(server);
+    await until(async () => [...(await read({ url: operators }))].some(([name]) => name.includes('/api/auth/register')), 'its metrics');
+    assert.equal((await fetch(`${operators}/health/ready`)).status, 200);
+    for (const path of ['/api/users/me', '/api/docs/', '/', '/socket.io/?EIO=4&transport=polling']) {
+      const reply = await fetch(`${operators}${path}`, { headers: { authorization: `Bearer ${alice.token}` } });
+      assert.equal(reply.status, 404, path);
+    }
+    assertFails(await alice.get('/metrics'), 404, 'NOT_FOUND');
+  });
+
+  test('that is taken keeps the server from starting', async t => {
+    const other = net.createServer().listen(0, '127.0.0.1');
+    t.after(() => other.close());
+    await once(other, 'listening');
+    const taken = `127.0.0.1:${other.address().port}`;
+    await assert.rejects(startServer({ env: { METRICS_ADDR: taken } }), error => {
+      assert.match(error.message, /cannot listen: set another address or a free port.*"setting":"METRICS_ADDR"/);
+      return true;
+    });
+  });
 });

@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 
 import { Client } from '../support/api.mjs';
-import { postgresPrograms, query, root, sharedPostgres, startServer } from '../support/server.mjs';
+import { postgresPrograms, query, root, sharedPostgres, startPostgres, startServer, temporaryDirectory } from '../support/server.mjs';
 
 const names = readdirSync(path.join(root, 'migrations')).filter(name => /^\d{4}_\w+\.sql$/.test(name))
   .map(name => name.replace('.sql', '')).sort();
@@ -57,6 +58,61 @@ describe('migrations', () => {
     assert.deepEqual([await objects(url), await shape(url)], [before, columns]);
   });
 
+  test('the address may lie in a file', async () => {
+    const directory = temporaryDirectory();
+    const file = path.join(directory, 'database_url');
+    writeFileSync(file, `${await postgres.createDatabase({ migrate: false })}\n`);
+    const env = { PATH: `${postgresPrograms}:${process.env.PATH}`, DATABASE_URL_FILE: file };
+    const run = promisify(execFile)(path.join(root, 'scripts/migrate'), ['up'], { env });
+    assert.match((await run).stdout, /applied/);
+    await assert.rejects(promisify(execFile)(path.join(root, 'scripts/migrate'), ['up'], { env: { ...env, DATABASE_URL_FILE: '/no' } }),
+      /DATABASE_URL_FILE cannot be read/);
+  });
+
+  // A psql that notes its arguments and its password, then goes on.
+  function watchedPsql() {
+    const directory = temporaryDirectory();
+    const notes = path.join(directory, 'notes');
+    writeFileSync(path.join(directory, 'psql'),
+      `#!/bin/sh\necho "password $PGPASSWORD arguments $*" >>${notes}\nexec ${postgresPrograms}/psql "$@"\n`, { mode: 0o755 });
+    return { PATH: `${directory}:${process.env.PATH}`, notes: () => readFileSync(notes, 'utf8') };
+  }
+
+  test('the password is not among the arguments of psql, which everybody can read', async () => {
+    const url = await postgres.createDatabase();
+    const [, name, host] = url.match(/@\/(\w+)\?(.*)$/);
+    const directory = decodeURIComponent(host.replace('host=', ''));
+    for (const [address, password] of [
+      [`postgresql://stonechat:s%2Fecret%5C%3a1@/${name}?${host}`, 's/ecret\\:1'],
+      [`postgres://stonechat@/${name}?password=secret%26&${host}`, 'secret&'],
+      [`postgres://stonechat@/${name}?${host}&password=secret`, 'secret'],
+      [`user=stonechat password = 'sec\\'ret \\\\' dbname=${name} host=${directory}`, "sec'ret \\"],
+      [`password=sec\\'ret user=stonechat dbname=${name} host=${directory}`, "sec'ret"],
+      [url, ''],
+    ]) {
+      const { PATH, notes } = watchedPsql();
+      const run = promisify(execFile)(path.join(root, 'scripts/migrate'), ['status'], { env: { PATH, DATABASE_URL: address } });
+      assert.match((await run).stdout, new RegExp(`version ${names.length} `));
+      assert.ok(notes().startsWith(`password ${password} arguments `), notes());
+      assert.doesNotMatch(notes().replace(password, ''), /s(%2F)?ec.*ret/);
+    }
+  });
+
+  test("nor in the image, where a role for the server is made", async () => {
+    const directory = temporaryDirectory();
+    const [file, app] = ['database_url', 'app_password'].map(name => path.join(directory, name));
+    const url = await postgres.createDatabase({ migrate: false });
+    writeFileSync(file, url.replace('stonechat@', 'stonechat:secret@'));
+    writeFileSync(app, 'hidden\n');
+    const { PATH, notes } = watchedPsql();
+    const env = { PATH, SHARE_DIR: root, DATABASE_URL_FILE: file, APP_PASSWORD_FILE: app };
+    await promisify(execFile)(path.join(root, 'docker/migrate'), { env });
+    const lines = notes().trimEnd().split('\n');
+    assert.equal(lines.length, 2);
+    for (const line of lines) assert.match(line, /^password secret arguments (?!.*(secret|hidden))/);
+    assert.equal(await query(url, "SELECT rolpassword ~ '^SCRAM' FROM pg_authid WHERE rolname = 'stonechat_server'"), 't');
+  });
+
   test('each step down is taken back by a step up', async () => {
     const url = await postgres.createDatabase();
     const versions = () => query(url, 'SELECT version FROM schema_migrations ORDER BY version');
@@ -101,6 +157,23 @@ describe('migrations', () => {
       assert.match(stderr, /9999/);
     }
     assert.equal(await query(url, 'SELECT count(*) FROM schema_migrations'), `${names.length + 1}`);
+  });
+
+  test('an owner who may not create roles migrates once they are there', async () => {
+    const own = await startPostgres();
+    await query(own.url(), 'CREATE ROLE landlord LOGIN');
+    await query(own.url(), 'CREATE DATABASE chats OWNER landlord');
+    const url = own.url('chats').replace('stonechat@', 'landlord@');
+    const { code, stdout, stderr } = await migrate(url, 'up');
+    assert.notEqual(code, 0);
+    assert.match(stdout, /applied 0011_two_factors\n$/);
+    assert.match(stderr, /landlord may not create roles, and there is no role stonechat_app\n/);
+    const [, statements] = stderr.match(/HINT: +As a superuser: (.*;) Then migrate again/);
+
+    await query(own.url(), statements);
+    assert.match(await migrated(url, 'up'), new RegExp(`version ${names.length} of ${names.length}`));
+    assert.equal(await query(own.url('chats'), "SELECT has_table_privilege('stonechat_app', 'messages', 'INSERT')"), 't');
+    await own.destroy();
   });
 
   test('what cannot be understood is said, and nothing is done', async () => {

@@ -1,39 +1,23 @@
 // Two nodes on one database, which hear of each other by NOTIFY.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, friends, nobody, patienceMs, stopServer } from '../support/api.mjs';
-import { Traffic, at, meet, startNodes, testDelivery, typing } from '../support/nodes.mjs';
-import { postgresPrograms, until } from '../support/server.mjs';
+import { Client, Device, friends, nobody, patienceMs, stopServer } from '../support/api.mjs';
+import { Traffic, at, meet, seen, startNodes, testDelivery, typing } from '../support/nodes.mjs';
+import { Psql } from '../support/psql.mjs';
+import { startServer, until } from '../support/server.mjs';
 
 const env = { PRESENCE_GRACE_MS: '500', PRESENCE_LEASE_SECONDS: '2' };
 
-const isComplaint = line => /is not ours/.test(JSON.stringify(line));
-
-/** A session of psql that waits for what it is told. */
-class Psql {
-  constructor(url) {
-    this.child = spawn(`${postgresPrograms}/psql`, ['-X', '-A', '-t', '-q', '-d', url]);
-    this.output = '';
-    this.child.stdout.on('data', data => (this.output += data));
-  }
-
-  /** Runs SQL that gives one row, and gives that. */
-  async run(sql) {
-    this.output = '';
-    this.child.stdin.write(`${sql};\n\\echo done\n`);
-    return until(() => this.output.endsWith('done\n') && this.output.slice(0, -6), sql, patienceMs);
-  }
-
-  async end() {
-    const closed = new Promise(resolve => this.child.once('close', resolve));
-    this.child.stdin.end();
-    await closed;
-  }
+/** How many nodes that have died it has noticed. */
+async function lost(server) {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  return Number(/^stonechat_nodes_lost_total (\d+)$/m.exec(text)[1]);
 }
+
+const isComplaint = line => /is not ours/.test(JSON.stringify(line));
 
 describe('two nodes and PostgreSQL', () => {
   let nodes;
@@ -61,7 +45,8 @@ describe('two nodes and PostgreSQL', () => {
     await psql.run("SELECT 'begin'; BEGIN");
     const id = (await write('from SQL')).trim();
     for (const device of [phone, watch]) {
-      assert.deepEqual((await device.untilTyping(laptop)).filter(({ event }) => event !== 'typing'), []);
+      const [others] = await Device.untilTyping([device], laptop);
+      assert.deepEqual(others.filter(({ event }) => event !== 'typing'), []);
     }
     await psql.run("COMMIT; SELECT 'committed'");
     for (const device of [laptop, phone, watch]) {
@@ -119,7 +104,7 @@ describe('two nodes and PostgreSQL', () => {
       let heard = '';
       await until(async () => {
         heard += await psql.run("SELECT 'goes on'");
-        return ids.filter(id => heard.includes(`${id}\nn${id}`)).length >= nodes.length;
+        return ids.filter(id => heard.includes(`\nn${id}`)).length >= nodes.length; // perhaps behind other news
       }, 'both nodes to say hello', patienceMs);
       await psql.end();
     });
@@ -142,13 +127,16 @@ describe('two nodes and PostgreSQL', () => {
     const [here, there] = nodes;
     const [alice, bob] = await friends(here, 'alice', 'bob');
     const watcher = await bob.connect();
+    await seen(bob, there);
     const laptop = await at(alice, there).connect();
     await watcher.next('user-online');
+    const before = await lost(here);
     await there.kill();
     const offline = await watcher.next('user-offline');
     assert.equal(offline.userId, alice.id);
     const { user } = await bob.chat(alice);
     assert.deepEqual([user.online, user.lastSeen], [false, offline.lastSeen]);
+    assert.equal(await lost(here), before + 1);
     laptop.close();
 
     await there.start();
@@ -184,9 +172,112 @@ describe('two nodes and PostgreSQL', () => {
       return crowd.length === 50 && crowd.every(user => user.online);
     }, 'the crowd to be online', patienceMs);
     const watcher = await at(bob, there).connect();
+    await seen(bob, here);
     const laptop = await alice.connect();
     assert.deepEqual(await watcher.next('user-online', data => data.userId === alice.id), { userId: alice.id });
     laptop.close();
     watcher.close();
+  });
+});
+
+describe('a node that looks who is there', () => {
+  // Few looks, so that those that wait leave connections to the others.
+  const quick = { PRESENCE_GRACE_MS: '0', PRESENCE_LEASE_SECONDS: '9', DB_CONNECTIONS: '4' };
+
+  test('does not find who leaves meanwhile', async t => {
+    const nodes = await startNodes(quick, quick);
+    const [here, there] = nodes;
+    t.after(() => Promise.all(nodes.map(stopServer)));
+    const [alice, bob] = await friends(here, 'alice', 'bob');
+    const watcher = await bob.connect();
+    await seen(bob, there);
+    const laptop = await at(alice, there).connect();
+    await watcher.next('user-online');
+    const isWritten = async () => (await here.query(`SELECT count(*) FROM online WHERE user_id = '${alice.id}'`)) === '1';
+    await until(isWritten, 'Alice to be written down', patienceMs);
+    // Whoever reads all of the table waits, once it has seen who is there; those who write do not.
+    await here.query(`CREATE TABLE gate (is_open boolean); INSERT INTO gate VALUES (false);
+      CREATE FUNCTION wait_at_gate() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        WHILE current_query() LIKE '%LEFT JOIN online%' AND NOT (SELECT is_open FROM public.gate) LOOP
+          PERFORM pg_sleep(0.01);
+        END LOOP;
+        RETURN true;
+      END $$;
+      ALTER TABLE online ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY gate ON online USING (wait_at_gate())`);
+    const waiting = () => here.query(`SELECT coalesce(string_agg(query_start::text, ' ' ORDER BY query_start), '')
+      FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`);
+    const first = await until(async () => {
+      const starts = await waiting();
+      return starts.split(' 20').length >= nodes.length && starts;
+    }, 'both to look', patienceMs);
+    laptop.close();
+    assert.equal((await watcher.next('user-offline')).userId, alice.id);
+    await until(async () => !(await isWritten()), 'her row to go', patienceMs);
+    await here.query('UPDATE gate SET is_open = true');
+    await until(async () => (await waiting()) === '', 'them to go on', patienceMs);
+    await here.query('UPDATE gate SET is_open = false');
+    await until(async () => (await waiting()).split(' 20').length >= nodes.length, 'both to look again', patienceMs);
+    assert.notEqual(await waiting(), first);
+    assert.equal((await bob.chat(alice)).user.online, false);
+    await here.query('UPDATE gate SET is_open = true');
+    watcher.close();
+  });
+});
+
+describe('a node that is stopped', () => {
+  const patient = { PRESENCE_GRACE_MS: '3000', PRESENCE_LEASE_SECONDS: '9' };
+  const hasStopped = ({ level, msg }) => level === 'info' && /a node has stopped/.test(msg);
+  const warnings = server => server.logs.filter(({ level }) => level === 'warn').map(({ msg }) => msg);
+
+  test('keeps its lease for the grace time, and nobody takes it for dead', async t => {
+    const nodes = await startNodes(patient, patient);
+    const [here, there] = nodes;
+    t.after(() => stopServer(here));
+    const [alice, bob] = await friends(here, 'alice', 'bob');
+    const watcher = await bob.connect();
+    await seen(bob, there);
+    const laptop = await at(alice, there).connect();
+    await watcher.next('user-online');
+    const id = await here.query(`SELECT id FROM nodes WHERE address LIKE '%:${there.port}'`);
+    await there.stop();
+    assert.equal(await here.query(`SELECT count(*) FROM nodes WHERE id = '${id}' AND lease_until > now() + '3 seconds'`), '0');
+    const offline = await watcher.next('user-offline');
+    assert.equal(offline.userId, alice.id);
+    assert.deepEqual((await bob.chat(alice)).user, { ...alice.user, online: false, lastSeen: offline.lastSeen });
+    assert.equal(await here.query(`SELECT count(*) FROM nodes WHERE id = '${id}'`), '0');
+    assert.equal(await here.query(`SELECT count(*) FROM online WHERE node_id = '${id}'`), '0');
+    await here.waitForLog(hasStopped, patienceMs);
+    assert.deepEqual(warnings(here), []);
+    assert.equal(await lost(here), 0);
+    watcher.close();
+    laptop.close();
+  });
+
+  test('and started again tells of those who have not come back', async t => {
+    const server = await startServer({ env: patient });
+    t.after(() => stopServer(server));
+    const [alice, bob] = await friends(server, 'alice', 'bob');
+    const laptop = await alice.connect({ reconnection: false });
+    const seen = () => server.query(`SELECT last_seen_at FROM users WHERE id = '${alice.id}'`);
+    await until(async () => (await server.query(`SELECT count(*) FROM online WHERE user_id = '${alice.id}'`)) === '1',
+      'Alice to be online', patienceMs);
+    const before = await seen();
+    await server.restart();
+    laptop.close();
+    await server.waitForLog(hasStopped, patienceMs);
+    await until(async () => (await seen()) !== before, 'her going to be noted', patienceMs);
+    assert.equal((await bob.chat(alice)).user.online, false);
+    assert.deepEqual(warnings(server), []);
+  });
+
+  test('does not wait for a database that does not answer', async t => {
+    const server = await startServer({ env: patient });
+    t.after(() => stopServer(server));
+    const psql = new Psql(server.databaseUrl);
+    t.after(() => psql.child.kill());
+    await psql.run("BEGIN; LOCK TABLE nodes IN ACCESS EXCLUSIVE MODE; SELECT 'is locked'");
+    await server.stop();
+    await psql.end();
   });
 });

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
 import { friends, patienceMs, stopServer } from '../support/api.mjs';
-import { at, startNodes, typing } from '../support/nodes.mjs';
-import { until } from '../support/server.mjs';
+import { at, meet, startNodes, typing } from '../support/nodes.mjs';
+import { startPostgres, startServer, until } from '../support/server.mjs';
 
 const env = { PRESENCE_GRACE_MS: '500', PRESENCE_LEASE_SECONDS: '2' };
 const signal = { type: 'offer', sdp: 'v=0\r\n' };
@@ -130,5 +130,71 @@ describe('a call that nobody answers', () => {
     await missed(devices[1], callId);
     await nodes[1].start();
     for (const device of devices) device.close();
+  });
+});
+
+describe('calls, people, and a PostgreSQL that goes away', () => {
+  let postgres, nodes;
+
+  before(async () => {
+    postgres = await startPostgres();
+    // Long leases: whoever has looked again first sees nobody else for seconds.
+    const settings = { ...env, PRESENCE_GRACE_MS: '0', PRESENCE_LEASE_SECONDS: '9' };
+    nodes = [await startServer({ env: settings, postgres })];
+    nodes.push(await startServer({ env: settings, databaseUrl: nodes[0].databaseUrl }));
+    await meet(nodes);
+  });
+  after(async () => {
+    await Promise.all((nodes ?? []).map(node => node.stop()));
+    await postgres?.destroy();
+  });
+
+  test('calls go on after a crash, on whichever node they are', async () => {
+    const calls = await Promise.all(nodes.map(async node => {
+      const [alice, bob] = await friends(node, 'alice', 'bob');
+      const [laptop, phone] = [await alice.connect(), await bob.connect()];
+      const callId = await call(laptop, bob);
+      await take(phone, callId, alice);
+      await laptop.next('answer-call');
+      return { alice, bob, laptop, phone, callId };
+    }));
+    await postgres.kill();
+    await postgres.start();
+    // Both have written themselves and their users down again, and have looked at the calls since.
+    const users = calls.flatMap(({ alice, bob }) => [alice.id, bob.id]);
+    await until(async () => (await nodes[0].query(
+      `SELECT count(*) FROM online WHERE user_id IN ('${users.join("', '")}')`).catch(() => '')) === `${users.length}`,
+    'all to be written down again', patienceMs);
+    const looks = async () => Number(
+      await nodes[0].query("SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'calls'"));
+    const before = await looks();
+    await until(async () => (await looks()) >= before + 6, 'both to look at the calls', patienceMs);
+    for (const { alice, bob, laptop, phone, callId } of calls) {
+      assert.equal(await statusOf(alice, callId), 'ongoing');
+      await laptop.done('end-call', { callId, status: 'ended' });
+      assert.equal((await phone.next('end-call')).callId, callId);
+      assert.equal(await statusOf(bob, callId), 'ended');
+      laptop.close();
+      phone.close();
+    }
+  });
+
+  test('who leaves meanwhile is gone when it is back', async () => {
+    const [here, there] = nodes;
+    const [alice, bob] = await friends(here, 'alice', 'bob');
+    const laptop = await at(alice, there).connect();
+    const isWritten = async () => here.query(`SELECT count(*) FROM online WHERE user_id = '${alice.id}'`).catch(() => '');
+    const isOnline = async () => (await bob.chat(alice)).user.online;
+    const areReady = async () => (await Promise.all(nodes.map(node => fetch(`${node.url}/health/ready`)))).every(reply => reply.ok);
+    await until(async () => (await isWritten()) === '1' && (await isOnline()), 'Alice to be online', patienceMs);
+    await postgres.stop();
+    await until(async () => !(await areReady()), 'it to be missed', patienceMs);
+    laptop.close();
+    await until(async () => /^stonechat_sessions 0$/m.test(
+      await (await fetch(`${there.url}/metrics`)).text()), 'her session to end', patienceMs);
+    await postgres.start();
+    await until(areReady, 'both to have it back', patienceMs);
+    await until(async () => (await isWritten()) === '0', 'the row to go', patienceMs);
+    await until(async () => !(await isOnline()), 'Alice to be offline', patienceMs);
   });
 });

@@ -62,6 +62,9 @@ describe('plain WebSocket', () => {
     };
     await refused({ token: 'garbage' }, 'Invalid token');
     await refused({ headers: { authorization: 'Bearer a.b.c' } }, 'Invalid token');
+    for (const odd of [`token=${'x'.repeat(5000)}`, 'token=a&token=b', 'token=%ff', 'token=%00', 'token=%zz']) {
+      await refused({ query: odd }, 'Invalid token');
+    }
     await refused({ headers: { 'Sec-WebSocket-Protocol': 'bearer, garbage' } }, 'Invalid token');
     await refused({}, 'Invalid token', { event: 'auth', data: { token: 'garbage' } });
     await refused({}, 'Invalid token', { event: 'auth', data: { token: 7 } });

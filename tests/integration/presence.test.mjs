@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, befriend, friends, stopServer, timePattern } from '../support/api.mjs';
+import { Client, befriend, friends, patienceMs, stopServer, timePattern } from '../support/api.mjs';
+import { Psql } from '../support/psql.mjs';
 import { startServer, until } from '../support/server.mjs';
 
 describe('presence', { concurrency: true }, () => {
@@ -30,7 +31,7 @@ describe('presence', { concurrency: true }, () => {
     tell.close();
     assert.equal((await watcher.next('user-offline')).userId, marker.id);
     assert.equal(await isOnline(bob, alice), true);
-    const since = new Date().toISOString();
+    const since = new Date(Date.now() - 100).toISOString(); // a turn of the server's loop has one time
     tablet.close();
     const offline = await watcher.next('user-offline');
     assert.match(offline.lastSeen, timePattern);
@@ -133,5 +134,27 @@ describe('presence', { concurrency: true }, () => {
     assert.equal((await watcher.next('user-offline')).userId, alice.id);
     assert.equal((await fetch(session)).status, 400);
     watcher.close();
+  });
+
+  test('a coming is told when it has been written down', async t => {
+    const slow = await startServer({ env: { WORKERS: '1', DB_CONNECTIONS: '4' } });
+    t.after(() => slow.stop());
+    const [alice, bob] = await friends(slow, 'alice', 'bob');
+    const watcher = await bob.connect();
+    // Another transaction has the same row: the server's must wait for its end.
+    const psql = new Psql(slow.databaseUrl);
+    t.after(() => psql.child.kill());
+    await psql.run(`BEGIN; INSERT INTO online SELECT id, '${alice.id}' FROM nodes; SELECT 'is written'`);
+    const laptop = await alice.connect();
+    await until(async () => (await slow.query(`SELECT count(*) FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO online%'`)) === '1',
+    'the server to wait', patienceMs);
+    await watcher.untilMarker(alice);
+    assert.deepEqual(watcher.untaken(), []);
+    await psql.run("ROLLBACK; SELECT 'is not written'");
+    assert.deepEqual(await watcher.next('user-online'), { userId: alice.id });
+    await psql.end();
+    watcher.close();
+    laptop.close();
   });
 });

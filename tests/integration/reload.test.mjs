@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
 
-import { stopServer } from '../support/api.mjs';
-import { startServer, temporaryCertificate, temporaryDirectory } from '../support/server.mjs';
+import { stopServer, upTo } from '../support/api.mjs';
+import { prepareServer, startServer, temporaryCertificate, temporaryDirectory, until } from '../support/server.mjs';
 
 describe('upon SIGHUP', () => {
   let server, files, directory;
@@ -62,6 +63,23 @@ describe('upon SIGHUP', () => {
     agent.destroy();
   });
 
+  test('connections that have said nothing yet go on, too', async () => {
+    const served = await servedNames();
+    const silent = upTo(16).map(() => net.connect({ port: server.port, host: '127.0.0.1' }));
+    await Promise.all(silent.map(socket => once(socket, 'connect')));
+    for (let i = 0; i < 8; i++) await servedNames(); // every thread has accepted them
+    install(temporaryCertificate('DNS:later,IP:127.0.0.1'));
+    hangUp();
+    await until(async () => (await Promise.all(upTo(8).map(servedNames))).every(names => /DNS:later/.test(names)),
+      'the new certificate on every thread');
+    for (const socket of silent) {
+      const secure = tls.connect({ socket, rejectUnauthorized: false });
+      await once(secure, 'secureConnect');
+      assert.equal(secure.getPeerCertificate().subjectaltname, served);
+      secure.destroy();
+    }
+  });
+
   test('what is no certificate, or not the key of it, changes nothing', async () => {
     const served = await servedNames();
     const other = temporaryCertificate('DNS:third');
@@ -109,6 +127,20 @@ describe('upon SIGHUP', () => {
     await hasLogged(/the settings stay as they were/, 1);
     await ask();
   });
+});
+
+test('a SIGHUP that was there before the server is heard as it starts', async t => {
+  const { key, certificate } = temporaryCertificate('IP:127.0.0.1');
+  chmodSync(path.dirname(key), 0o755);
+  chmodSync(key, 0o644);
+  const server = await prepareServer({ env: { TLS_CERT: certificate, TLS_KEY: key, WORKERS: '32', DB_CONNECTIONS: '1' } });
+  const script = path.join(temporaryDirectory(), 'hung-up');
+  writeFileSync(script, `#!/bin/sh\nexec env --block-signal=HUP sh -c 'kill -HUP $$; exec "$0"' '${server.binary}'\n`,
+    { mode: 0o755 });
+  server.binary = script;
+  t.after(() => stopServer(server));
+  await server.start();
+  await server.waitForLog(({ msg }) => /TLS_CERT and TLS_KEY were read again/.test(msg));
 });
 
 function fetchHealth(server) {

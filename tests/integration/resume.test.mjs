@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { friends, stopServer, unique } from '../support/api.mjs';
+import { Device, friends, stopServer, unique } from '../support/api.mjs';
 import { startServer, until } from '../support/server.mjs';
 
 const upTo = n => Array.from({ length: n }, (_, i) => i + 1);
@@ -68,7 +68,7 @@ describe('resume', () => {
     const seen = offsets(phone);
     const message = await alice.send(bob, 'a');
     await phone.next('private-message');
-    await phone.untilTyping(laptop);
+    await Device.untilTyping([phone], laptop);
     await phone.done('message_read', { messageId: message.id });
     await laptop.next('message_read');
     await alice.send(bob, 'b');

@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { query, sharedPostgres, until } from '../support/server.mjs';
 import { upTo } from '../support/api.mjs';
+import { Psql } from '../support/psql.mjs';
+import { query, sharedPostgres, until } from '../support/server.mjs';
 
 // What the server sets on its connections.
 const settings = 'SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; ';
@@ -153,6 +154,15 @@ describe('the functions of the schema', () => {
     assert.equal(await chat(6, 7), before);
   });
 
+  test('failed logins are forgotten after the lock-out, and no sooner than after a day', async () => {
+    await sql(`INSERT INTO login_failures (username, failures, last_at) SELECT 'tried' || n, 1, now() - n * interval '1 hour'
+      FROM unnest('{23,25,47,49}'::int[]) n`);
+    const prune = (minutes, max) => sql(`SELECT pruned FROM prune_login_failures('{${minutes}}', '{${max}}')`);
+    assert.deepEqual([await prune(48 * 60, 9), await prune(48 * 60, 9)], ['1', '0']);
+    assert.deepEqual([await prune(1, 1), await prune(1, 9), await prune(1, 9)], ['1', '1', '0']);
+    assert.equal(await sql('SELECT username FROM login_failures'), 'tried23');
+  });
+
   test('the views show messages, chats and events by name', async () => {
     const [f, g] = [users[4], users[5]];
     const name = id => sql(`SELECT username FROM users WHERE id = '${id}'`);
@@ -221,6 +231,42 @@ describe('the functions of the schema', () => {
     await sql("UPDATE calls SET status = 'ended', ended_at = now() WHERE ended_at IS NULL");
   });
 
+  test('of accounts that are deleted at once each is told its own contacts', async () => {
+    const [a, b, c] = users.slice(0, 3).sort();
+    const answer = (await rows(`BEGIN; SELECT ord, status, contact_id FROM user_delete('{${b},${a},${a},${c}}', '{0,0,0,7}',
+      '{NULL,NULL,NULL,NULL}'); ROLLBACK`)).map(([ord, status, contact]) => [`${ord} ${status}`, contact]);
+    const others = users.slice(0, 6).filter(user => user !== a).sort();
+    assert.deepEqual(answer, [
+      ['2 OK', ''], ...others.map(user => ['2 OK', user]), ['3 INVALID_CREDENTIALS', ''],
+      ['1 OK', ''], ...others.filter(user => user !== b).map(user => ['1 OK', user]), ['4 INVALID_CREDENTIALS', ''],
+    ]);
+  });
+
+  test('contacts and accounts are locked after the chats, and users last', async t => {
+    const [a, b] = users.slice(0, 2).sort();
+    const id = await chat(0, 1);
+    const locked = (what, where) => `SELECT count(*) FROM (SELECT FROM ${what} WHERE ${where} FOR UPDATE NOWAIT) l`;
+    const account = `SELECT status FROM user_delete('{${a},${b}}', '{0,0}', '{NULL,NULL}')`;
+    for (const [held, text, free] of [
+      [['chats', `id = '${id}'`], `SELECT status FROM contact_remove('{${a}}', '{${b}}')`,
+        [['members', `chat_id = '${id}'`], ['contacts', `chat_id = '${id}'`]]],
+      [['chats', `id = '${id}'`], `INSERT INTO friend_requests (from_id, to_id) VALUES ('${a}', '${b}');
+        SELECT status FROM friend_request_accept('{${b}}', '{${a}}', '{true}')`, [['members', `chat_id = '${id}'`]]],
+      [['chats', `id = '${id}'`], account, [['members', `chat_id = '${id}'`], ['contacts', `chat_id = '${id}'`]]],
+      [['contacts', `user_id = '${b}' AND contact_id <> '${a}'`], account, [['users', `id = '${a}'`]]],
+    ]) {
+      const holder = new Psql(url);
+      t.after(() => holder.end());
+      await holder.run(`BEGIN; ${locked(...held)}`);
+      const waiting = sql(`BEGIN; ${text}; ROLLBACK`);
+      await until(async () => (await sql(`SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+        AND datname = current_database()`)) === '1', `${text} to wait`);
+      for (const rows of free) assert.notEqual(parseInt(await holder.run(locked(...rows)), 10), 0);
+      await holder.run('COMMIT; SELECT 1');
+      await waiting;
+    }
+  });
+
   test('sessions that run all of it at once never deadlock, whatever the plans', async () => {
     const pick = list => list[Math.floor(Math.random() * list.length)];
     const people = users.slice(0, 6);
@@ -246,6 +292,9 @@ describe('the functions of the schema', () => {
         ${pairs().map(list => array(list, 'uuid')).join(', ')})`,
       () => `SELECT count(*) FROM friend_request_accept(${pairs().map(list => array(list, 'uuid')).join(', ')},
         array_fill(true, ARRAY[6]))`,
+      () => `SELECT count(*) FROM contact_remove(${pairs().map(list => array(list.slice(0, 2), 'uuid')).join(', ')})`,
+      () => `WITH r AS (SELECT * FROM friend_requests WHERE status = 'pending' LIMIT 6)
+        SELECT count(*) FROM friend_request_accept(ARRAY(SELECT to_id FROM r), ARRAY(SELECT from_id FROM r), array_fill(true, ARRAY[6]))`,
       () => `SELECT count(*) FROM call_start(ARRAY(SELECT uuid_v7() FROM generate_series(1, 6)),
         ${pairs().map(list => array(list, 'uuid')).join(', ')}, array_fill('{}'::text, ARRAY[6]))`,
       () => `SELECT count(*) FROM call_abandon(ARRAY(SELECT id FROM calls WHERE ended_at IS NULL ORDER BY random() LIMIT 3) || uuid_v7())`,

@@ -1,13 +1,15 @@
 // What is secret is told to whom it belongs, and to nobody else: not in the log, however much is logged, and not in errors.
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
+import { chmodSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, Device, befriend, password, patienceMs, stopServer, unique } from '../support/api.mjs';
+import { Client, Device, befriend, friends, password, patienceMs, stopServer, unique } from '../support/api.mjs';
 import { EventStream } from '../support/event_stream.mjs';
 import { PlainSocket } from '../support/plain_socket.mjs';
-import { startServer } from '../support/server.mjs';
+import { jwtSecret, startServer, temporaryDirectory, until } from '../support/server.mjs';
 import { codeOf, wrongCode } from '../support/totp.mjs';
 
 describe('secrets', () => {
@@ -123,4 +125,92 @@ describe('secrets', () => {
     for (const error of vault.errors) vault.assertNoneIn(error, error);
     assert.ok(server.logs.filter(line => line.msg === 'request').length > 30, 'requests are logged');
   });
+});
+
+describe('what breaks inside', () => {
+  let server, alice, bob;
+
+  before(async () => {
+    server = await startServer();
+    [alice, bob] = await friends(server, 'alice', 'bob');
+  });
+  after(() => stopServer(server));
+
+  const failure = { success: false, message: 'Internal server error', code: 'INTERNAL' };
+
+  async function assertTellsNothing(reply) {
+    const { status, headers, body } = await reply;
+    assert.deepEqual([status, body], [500, { ...failure, requestId: headers.get('x-request-id') }]);
+    for (const [name, value] of headers) assert.doesNotMatch(value, /message_append|users|hostile|\/var\//, name);
+  }
+
+  /** Breaks the schema by `sql`, and mends it; meanwhile `work` is done, and the log has the reason. */
+  async function whileBroken(sql, mending, reason, work) {
+    const seen = server.logs.length;
+    await server.query(sql);
+    try {
+      await work();
+    } finally {
+      await server.query(mending);
+    }
+    const why = () => server.logs.slice(seen).find(line => line.msg === 'statement failed' && reason.test(JSON.stringify(line)));
+    await until(why, 'the reason in the log', patienceMs);
+  }
+
+  async function sendByAllWays() {
+    const message = { receiverId: bob.id, content: 'hi' };
+    const [laptop, plain] = [await alice.connect(), await PlainSocket.open(alice)];
+    await assertTellsNothing(alice.post('/api/messages', message));
+    assert.deepEqual(await laptop.ask('private-message', message), failure);
+    laptop.tell('private-message', message);
+    const { success, ...rest } = failure;
+    assert.deepEqual(await laptop.next('operation-error'), { ...rest, event: 'private-message' });
+    assert.deepEqual(await plain.ask('private-message', message), failure);
+    laptop.close();
+    plain.close();
+  }
+
+  test('is told to the log alone: a function that is gone', () => whileBroken(
+    'ALTER FUNCTION message_append RENAME TO away', 'ALTER FUNCTION away RENAME TO message_append',
+    /message_append/, sendByAllWays,
+  ));
+
+  test('is told to the log alone: an error with a statement and a path', () => whileBroken(
+    `CREATE FUNCTION hostile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       RAISE EXCEPTION 'SELECT hostile FROM users' USING DETAIL = '/var/lib/hostile', HINT = 'hostile.c:1'; END $$;
+     CREATE TRIGGER hostile BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION hostile()`,
+    'DROP FUNCTION hostile CASCADE', /SELECT hostile FROM users/, sendByAllWays,
+  ));
+
+  test('is told to the log alone: a column that is gone', () => whileBroken(
+    'ALTER TABLE users RENAME COLUMN username TO hostile', 'ALTER TABLE users RENAME COLUMN hostile TO username',
+    /username/, async () => {
+      for (const target of ['/api/users/me', '/api/users?search=a', '/api/contacts/profile', '/api/calls']) {
+        await assertTellsNothing(alice.get(target));
+      }
+      await assertTellsNothing(new Client(server).post('/api/auth/login', { username: alice.username, password }));
+    },
+  ));
+});
+
+test('secrets that lie in files are used, and said nowhere', async t => {
+  const directory = temporaryDirectory();
+  const put = (name, text) => {
+    const file = path.join(directory, name);
+    writeFileSync(file, `${text}\n`, { mode: 0o644 });
+    return file;
+  };
+  const totp = randomBytes(32).toString('base64');
+  const env = { LOG_LEVEL: 'debug', JWT_SECRET: '', JWT_SECRET_FILE: put('jwt', jwtSecret), TOTP_KEYS_FILE: put('totp', `1:${totp}`) };
+  chmodSync(directory, 0o755);
+  const server = await startServer({ env });
+  t.after(() => stopServer(server));
+  const alice = await Client.register(server);
+  const [head, claims, signature] = alice.token.split('.');
+  assert.equal(createHmac('sha256', jwtSecret).update(`${head}.${claims}`).digest('base64url'), signature);
+  assert.equal((await alice.post('/api/auth/2fa/setup', {})).status, 200);
+  chmodSync(server.directory, 0o755); // where .env would lie: the server does not stay root
+  process.kill(server.pid, 'SIGHUP');
+  await server.waitForLog(line => line.msg === 'LOG_LEVEL and LOG_FORMAT were read again');
+  for (const secret of [jwtSecret, totp]) assert.ok(!server.logText().includes(secret));
 });

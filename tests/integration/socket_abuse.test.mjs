@@ -234,19 +234,23 @@ describe('what a socket may send', () => {
 });
 
 describe('sockets that do not read', () => {
-  let server, alice, bob, carol, laptop;
+  let server, alice, bob, carol, laptop, watcher;
 
   before(async () => {
-    server = await startServer({ env: { SEND_QUEUE_MAX_BYTES: '262144', PRESENCE_GRACE_MS: '0' } });
+    // One that fell behind gets page after page, as it reads them, and has until its pong is due.
+    server = await startServer({
+      env: { SEND_QUEUE_MAX_BYTES: '262144', PRESENCE_GRACE_MS: '0', PING_INTERVAL_MS: '8000', PING_TIMEOUT_MS: '8000' },
+    });
     [alice, bob, carol] = await friends(server, 'alice', 'bob', 'carol');
     laptop = await alice.connect({ transports: ['websocket'] });
+    watcher = await carol.connect(); // nothing else comes here: what is not kept is dropped where much waits to be sent
   });
   after(() => stopServer(server));
 
   let isOffline;
   const goesOffline = async () => {
     isOffline = false;
-    await laptop.next('user-offline', data => data.userId === bob.id);
+    await watcher.next('user-offline', data => data.userId === bob.id);
     isOffline = true;
   };
 
@@ -261,8 +265,10 @@ describe('sockets that do not read', () => {
   for (const [how, open] of Object.entries(silent)) {
     test(`${how} are let go of, and miss nothing`, { timeout: 120_000 }, t => endure(t, server, carol, async () => {
       await open();
-      await laptop.next('user-online', data => data.userId === bob.id);
+      await watcher.next('user-online', data => data.userId === bob.id);
       const [from, content] = [(await bob.wholeHistory(alice)).length, '漢'.repeat(4000)];
+      const slow = () => server.logs.filter(line => line.msg === 'a slow consumer was disconnected' && line.user === bob.id);
+      const before = slow().length;
       let sent = 0;
       const write = async () => {
         while (!isOffline && sent < 5000) {
@@ -272,6 +278,7 @@ describe('sockets that do not read', () => {
       };
       await Promise.all([goesOffline(), write()]);
       t.diagnostic(`let go of after ${sent} messages of 12 KB`);
+      await until(() => slow().length > before, 'the log to say why', patienceMs);
       const messages = await bob.wholeHistory(alice);
       assert.equal(messages.length - from, sent);
     }));
@@ -280,7 +287,7 @@ describe('sockets that do not read', () => {
   for (const [kind, open] of Object.entries(sockets)) {
     test(`pings by ${kind} whose pongs are not read end it`, { timeout: 120_000 }, t => endure(t, server, carol, async () => {
       const socket = await open(bob);
-      await laptop.next('user-online', data => data.userId === bob.id);
+      await watcher.next('user-online', data => data.userId === bob.id);
       const ping = Buffer.concat([Buffer.from([0x89, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)]);
       const pings = Buffer.concat(Array(500).fill(ping));
       let sent = 0;

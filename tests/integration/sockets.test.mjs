@@ -91,7 +91,34 @@ describe('sockets', () => {
       await refused({ ...transport, auth: { token: 'garbage' } }, 'Authentication error: Invalid token');
     }
     await refused({ auth: {}, query: { token: 'a.b.c' } }, 'Authentication error: Invalid token');
-    await refused({ auth: { token: 7 } }, /^Authentication error: /);
+    for (const none of [null, '']) await refused({ auth: { token: none } }, 'Authentication error: No token provided');
+    for (const odd of [7, {}, 'x'.repeat(6000), 'x'.repeat(9000), 'x\0y']) {
+      await refused({ auth: { token: odd } }, 'Authentication error: Invalid token');
+    }
+    await refused({ auth: {}, query: { token: 'x'.repeat(5000) } }, 'Authentication error: Invalid token');
+  });
+
+  test('of several tokens that in auth counts, then that in the query, then that in the header', async () => {
+    const [, bob] = await pair();
+    const good = bob.token;
+    const header = token => ({ extraHeaders: { authorization: `Bearer ${token}` } });
+    for (const transport of Object.values(transports)) {
+      for (const options of [
+        { auth: { token: good }, query: { token: 'bad' }, ...header('bad') },
+        { auth: {}, query: { token: good }, ...header('bad') },
+        { auth: { token: '' }, query: { token: '' }, ...header(good) },
+      ]) {
+        (await bob.connect({ ...transport, ...options })).close();
+      }
+      for (const options of [
+        { auth: { token: 'bad' }, query: { token: good }, ...header(good) },
+        { auth: {}, query: { token: 'bad' }, ...header(good) },
+      ]) {
+        const device = new Device(bob, { ...transport, ...options });
+        await assert.rejects(device.connected(), { message: 'Authentication error: Invalid token' });
+        device.close();
+      }
+    }
   });
 
   test('a namespace that does not exist is refused', async () => {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, assertFails, assertInvalid, password, stopServer, upTo } from '../support/api.mjs';
+import { Client, assertFails, assertInvalid, password, patienceMs, stopServer, upTo } from '../support/api.mjs';
+import { Psql } from '../support/psql.mjs';
 import { startServer, until } from '../support/server.mjs';
 import { codeOf, wrongCode } from '../support/totp.mjs';
 
@@ -29,8 +30,13 @@ async function protectedUser(server) {
 describe('two factors', () => {
   let server;
 
-  before(async () => (server = await startServer({ env: { TOTP_KEYS: keys, TOTP_ISSUER: 'Our Chat' } })));
+  before(async () => (server = await startServer({ env: { TOTP_KEYS: keys, TOTP_ISSUER: 'Our Chat', DB_CONNECTIONS: '4' } })));
   after(() => stopServer(server));
+
+  /** Waits until so many statements that call the function wait for somebody else's lock. */
+  const untilWaiting = (called, count) => until(async () => (await server.query(`SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%${called}%'`)) === `${count}`,
+  `${count} of ${called} to wait`, patienceMs);
 
   test('are set up with a secret, an address and a picture for the app, and asked for once they are enabled', async () => {
     const alice = await Client.register(server, 'alice');
@@ -118,6 +124,52 @@ describe('two factors', () => {
     assertFails(await login(client, { otp: recoveryCodes[0] }), 400, 'INVALID_CREDENTIALS');
   });
 
+  test('are enabled for the secret that the code is of, and for no other that was set up meanwhile', async t => {
+    const alice = await Client.register(server, 'alice');
+    const { secret } = await alice.do('/api/auth/2fa/setup', {});
+    const psql = new Psql(server.databaseUrl);
+    t.after(() => psql.end());
+    await psql.run(`BEGIN; SELECT status FROM two_factor_setup('{${alice.id}}', '{another}', '{NULL}')`);
+    const reply = alice.post('/api/auth/2fa/enable', { otp: codeOf(secret) });
+    await untilWaiting('two_factor_enable', 1);
+    await psql.run('COMMIT; SELECT 1');
+    assertFails(await reply, 409, 'CONFLICT', 'Two factors were set up anew meanwhile: enter a code of the new secret');
+    assert.equal((await login(alice)).status, 200);
+    const again = await alice.do('/api/auth/2fa/setup', {});
+    await alice.do('/api/auth/2fa/enable', { otp: codeOf(again.secret) });
+    assertFails(await login(alice), 401, 'OTP_REQUIRED');
+  });
+
+  test('that two devices disable at once are disabled by one, and the other is told so', async t => {
+    const { client, recoveryCodes } = await protectedUser(server);
+    const psql = new Psql(server.databaseUrl);
+    t.after(() => psql.end());
+    await psql.run(`BEGIN; SELECT 1 FROM two_factors WHERE user_id = '${client.id}' FOR KEY SHARE`); // keeps it from going
+    const replies = [];
+    for (const otp of recoveryCodes.slice(0, 2)) {
+      replies.push(client.post('/api/auth/2fa/disable', { otp }));
+      await untilWaiting('two_factor_disable', replies.length);
+    }
+    await psql.run('COMMIT; SELECT 1');
+    const [done, late] = (await Promise.all(replies)).sort((a, b) => a.status - b.status);
+    assert.equal(done.status, 200);
+    assertFails(late, 409, 'CONFLICT', 'Two factors are not enabled');
+  });
+
+  test('that are disabled while a code is on its way are asked for no more', async t => {
+    const { client, secret, recoveryCodes } = await protectedUser(server);
+    const psql = new Psql(server.databaseUrl);
+    t.after(() => psql.end());
+    await psql.run(`BEGIN; SELECT status FROM two_factor_disable('{${client.id}}', '{NULL}')`);
+    const disabling = client.post('/api/auth/2fa/disable', { otp: recoveryCodes[0] });
+    await untilWaiting('two_factor_use', 1);
+    const coming = login(client, { otp: codeOf(secret) });
+    await untilWaiting('two_factor_use', 2);
+    await psql.run('COMMIT; SELECT 1');
+    assertFails(await disabling, 409, 'CONFLICT', 'Two factors are not enabled');
+    assert.equal((await coming).status, 200);
+  });
+
   test('what is no code is said to be none', async () => {
     const alice = await Client.register(server, 'alice');
     for (const action of ['enable', 'disable']) {
@@ -186,6 +238,10 @@ describe('keys that change', () => {
     for (const wrong of ['abc', '1:short', `${keys},`, `x${keys}`]) {
       await assert.rejects(startServer({ env: { TOTP_KEYS: wrong } }), /TOTP_KEYS/);
     }
-    await assert.rejects(startServer({ env: { TOTP_KEYS: `${keys},${keys}` } }), /TOTP_KEYS/);
+    await assert.rejects(startServer({ env: { TOTP_KEYS: `${keys},${keys}` } }), error => {
+      assert.match(error.message, /TOTP_KEYS cannot be used/);
+      assert.doesNotMatch(error.message, /out of memory/);
+      return true;
+    });
   });
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Client, assertRefused, friends, nobody, stopServer } from '../support/api.mjs';
+import { Client, Device, assertRefused, friends, nobody, stopServer } from '../support/api.mjs';
 import { startServer } from '../support/server.mjs';
 
 describe('typing', () => {
@@ -21,8 +21,8 @@ describe('typing', () => {
     for (const phone of phones) assert.deepEqual(await phone.next('typing'), who);
     laptop.tell('stop_typing', { receiverId: bob.id });
     for (const phone of phones) assert.deepEqual(await phone.next('stop_typing'), who);
-    for (const phone of phones) assert.deepEqual(await phone.untilTyping(tablet), []);
-    for (const device of [laptop, tablet]) assert.deepEqual(await device.untilTyping(phones[0]), []);
+    assert.deepEqual(await Device.untilTyping(phones, tablet), [[], []]);
+    assert.deepEqual(await Device.untilTyping([laptop, tablet], phones[0]), [[], []]);
   });
 
   test('who is not a contact is not bothered', async () => {
@@ -39,7 +39,7 @@ describe('typing', () => {
       assertRefused(await other.ask(event, { receiverId: 'bob' }), 'VALIDATION_ERROR');
       assertRefused(await other.ask(event, {}), 'VALIDATION_ERROR');
     }
-    assert.deepEqual(await phone.untilTyping(laptop), []);
+    assert.deepEqual(await Device.untilTyping([phone], laptop), [[]]);
     await bob.do('/api/contacts/remove', { contactId: alice.id });
     assertRefused(await laptop.ask('typing', { receiverId: bob.id }), 'FORBIDDEN');
   });

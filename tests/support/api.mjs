@@ -212,11 +212,13 @@ export class Device {
     return this.#untaken.filter(isOfInterest);
   }
 
-  /** As untilMarker, for what is not kept: the marker is that `from`, a Device, types. */
-  async untilTyping(from) {
-    from.tell('typing', { receiverId: this.client.id });
-    await this.next('typing', data => data.senderId === from.client.id);
-    return this.#untaken.filter(isOfInterest);
+  /** As untilMarker, for what is not kept, and for all devices of one user: the marker is that `from`, a Device, types. */
+  static async untilTyping(devices, from) {
+    from.tell('typing', { receiverId: devices[0].client.id });
+    return Promise.all(devices.map(async device => {
+      await device.next('typing', data => data.senderId === from.client.id);
+      return device.#untaken.filter(isOfInterest);
+    }));
   }
 
   close() {

@@ -10,19 +10,20 @@ import { root } from './server.mjs';
 const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
 
-// A camera with a moving picture, a microphone that beeps, and nobody who is asked.
-const fakeDevices = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
+// A camera with a moving picture, a microphone that beeps, and nobody who is asked. To send more pictures a second than
+// these takes a core.
+const fakeDevices = ['--use-fake-device-for-media-stream=fps=10', '--use-fake-ui-for-media-stream'];
 
 export function startBrowser({ hasDevices = false } = {}) {
   return chromium.launch({ executablePath: '/usr/bin/chromium', args: [...args, ...(hasDevices ? fakeDevices : [])] });
 }
 
 /**
- * A new page in a profile of its own, with Playwright's options of a context. `page.problems` has what went wrong in it,
- * `page.requested` every address.
+ * A new page in a profile of its own, with Playwright's options of a context; unless they say otherwise, of somebody who does
+ * not like movement, which takes time. `page.problems` has what went wrong in it, `page.requested` every address.
  */
 export async function openPage(browser, options) {
-  const context = await browser.newContext(options);
+  const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   page.problems = [];
   page.requested = [];

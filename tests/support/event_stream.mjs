@@ -53,15 +53,18 @@ export class EventStream {
     return stream;
   }
 
-  constructor(client, { version = 1, query = {}, headers = {}, token = client.token } = {}) {
+  /** With `stopsAfter` it is paused in the very moment in which that many characters of the body have come. */
+  constructor(client, { version = 1, query = {}, headers = {}, token = client.token, stopsAfter = Infinity } = {}) {
     this.client = client;
+    this.stopsAfter = stopsAfter;
     /** `{id, event, data}` in order; `id` is undefined where the event has none. */
     this.events = [];
     this.comments = 0;
     this.body = '';
     this.ended = false;
     const url = new URL('/api/events', client.server.url);
-    for (const [name, value] of Object.entries(query)) url.searchParams.append(name, value);
+    if (typeof query === 'string') url.search = query;
+    else for (const [name, value] of Object.entries(query)) url.searchParams.append(name, value);
     const all = { ...(token && { authorization: `Bearer ${token}` }), ...headers };
     const request = version === 2 ? requestHttp2(url, all) : requestHttp1(url, all);
     request.onEnd(() => (this.ended = true));
@@ -92,6 +95,10 @@ export class EventStream {
   #read(text) {
     this.body += text;
     this.#text += text;
+    if (this.body.length >= this.stopsAfter) {
+      this.source.pause();
+      this.stopsAfter = Infinity;
+    }
     for (let end; (end = this.#text.indexOf('\n\n')) >= 0; ) {
       this.#readBlock(this.#text.slice(0, end));
       this.#text = this.#text.slice(end + 2);

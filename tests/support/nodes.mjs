@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Client, friends, patienceMs, unique, upTo } from './api.mjs';
+import { Client, befriend, friends, patienceMs, unique, upTo } from './api.mjs';
 import { startServer, until } from './server.mjs';
 
 /** As many servers on one database as there are environments. */
@@ -30,6 +30,12 @@ export async function meet(nodes) {
 /** The same user as a client of another node. */
 export function at(client, server) {
   return Object.assign(new Client(server), { token: client.token, user: client.user });
+}
+
+/** Waits until a node knows that the user is online, perhaps at another one: it tells nobody else of who comes to it. */
+export function seen(client, server) {
+  const isOnline = async () => (await at(client, server).read('/api/users/me')).online;
+  return until(isOnline, `${client.username} to be online`, patienceMs);
 }
 
 /** Types until the other device sees it. */
@@ -166,6 +172,33 @@ export function testDelivery(getNodes) {
     }
     for (const watcher of watchers) {
       assert.deepEqual(watcher.untaken(), []);
+      watcher.close();
+    }
+  });
+
+  test('users who leave both nodes at once are gone, and that is told once', async () => {
+    const [here, there] = getNodes();
+    const bob = await Client.register(here, 'bob');
+    const crowd = await Promise.all(upTo(12).map(() => Client.register(here, 'leaver')));
+    for (const user of crowd) await befriend(user, bob);
+    const watchers = await Promise.all([bob, at(bob, there)].map(client => client.connect()));
+    const devices = await Promise.all(crowd.flatMap(user => [user, at(user, there)].map(client => client.connect())));
+    for (const node of [here, there]) {
+      await until(async () => (await at(bob, node).read('/api/chats', { limit: 50 })).every(({ user }) => user.online),
+        'all to be online', patienceMs);
+    }
+    for (const device of devices) device.close();
+    const ids = crowd.map(({ id }) => id).sort();
+    for (const watcher of watchers) {
+      const gone = [];
+      while (gone.length < crowd.length) gone.push((await watcher.next('user-offline')).userId);
+      assert.deepEqual(gone.sort(), ids);
+    }
+    const count = `SELECT count(*) FROM users WHERE last_seen_at IS NOT NULL AND id IN ('${ids.join("', '")}')`;
+    assert.equal(await here.query(count), `${crowd.length}`);
+    for (const watcher of watchers) {
+      await watcher.untilMarker(crowd[0]);
+      assert.deepEqual(watcher.untaken().filter(({ event }) => event === 'user-offline'), []);
       watcher.close();
     }
   });

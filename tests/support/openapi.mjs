@@ -39,6 +39,7 @@ export function checkReply(method, pathname, status, type, text) {
   const media = (type ?? '').split(';')[0].trim();
   assert.ok(response.content[media], `${what}: the type ${type} is not documented`);
   if (media !== 'application/json') return text;
+  assert.equal(type, 'application/json; charset=utf-8', what);
   const body = JSON.parse(text);
   check(`${pointer}/content/${escapeKey(media)}/schema`, body, what);
   return body;

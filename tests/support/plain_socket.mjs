@@ -23,10 +23,10 @@ export class PlainSocket {
     return socket;
   }
 
-  /** A socket that may be refused. */
-  static async connect(client, { token = client.token, query = {}, headers = {} } = {}) {
-    const all = new URLSearchParams({ ...(token && { token }), ...query });
-    const raw = await RawWebSocket.open(client.server, `/ws?${all}`, headers);
+  /** A socket that may be refused; a query that is a text is sent as it is. For `stopsAfter` see Connection. */
+  static async connect(client, { token = client.token, query = {}, headers = {}, stopsAfter } = {}) {
+    const all = typeof query === 'string' ? query : new URLSearchParams({ ...(token && { token }), ...query });
+    const raw = await RawWebSocket.open(client.server, `/ws?${all}`, headers, { stopsAfter });
     return new this(client, raw);
   }
 

@@ -8,19 +8,29 @@ import { patienceMs } from './api.mjs';
 import { checkText } from './asyncapi.mjs';
 import { until } from './server.mjs';
 
-/** A TCP connection that keeps what it received in `received`, and knows whether it has `ended`. */
+/**
+ * A TCP connection that keeps what it received in `received`, and knows whether it has `ended`. With `stopsAfter` it is
+ * paused in the very moment in which that many bytes have come, with what has come beside them.
+ */
 export class Connection {
-  static async connect(server, options) {
-    const connection = new this(net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true, ...options }));
+  static async connect(server, { stopsAfter, ...options } = {}) {
+    const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true, ...options });
+    const connection = new this(socket, stopsAfter);
     await once(connection.socket, 'connect');
     return connection;
   }
 
-  constructor(socket) {
+  constructor(socket, stopsAfter = Infinity) {
     this.socket = socket;
     this.received = Buffer.alloc(0);
     this.ended = false;
-    socket.on('data', data => (this.received = Buffer.concat([this.received, data])));
+    socket.on('data', data => {
+      this.received = Buffer.concat([this.received, data]);
+      if (socket.bytesRead >= stopsAfter) {
+        socket.pause();
+        stopsAfter = Infinity;
+      }
+    });
     socket.on('error', () => (this.ended = true));
     socket.on('end', () => (this.ended = true));
     socket.on('close', () => (this.ended = true));
@@ -125,8 +135,8 @@ export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9,
 
 /** A WebSocket of which every bit can be chosen. */
 export class RawWebSocket extends Connection {
-  static async open(server, target = '/socket.io/?EIO=4&transport=websocket', headers = {}) {
-    const socket = await RawWebSocket.connect(server);
+  static async open(server, target = '/socket.io/?EIO=4&transport=websocket', headers = {}, options = {}) {
+    const socket = await RawWebSocket.connect(server, options);
     const lines = Object.entries({
       Host: 'localhost',
       Connection: 'Upgrade',

@@ -9,7 +9,7 @@
 // a test that stops PostgreSQL starts one for itself and passes it as `postgres`.
 
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { chownSync, mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -59,6 +59,22 @@ export function temporaryDirectory() {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'stonechat-'));
   directories.add(directory);
   return directory;
+}
+
+/** One that is valid from one Date to another; openssl req knows no dates, and openssl ca no defaults. */
+export function certificateOf(from, to, name = 'stonechat') {
+  const directory = temporaryDirectory();
+  const [key, certificate, request] = ['key.pem', 'certificate.pem', 'request.pem'].map(file => path.join(directory, file));
+  const openssl = (...args) => execFileSync('openssl', args, { cwd: directory, stdio: 'ignore' });
+  const date = at => `${at.toISOString().replace(/[-:T]|\.\d+/g, '')}`;
+  writeFileSync(path.join(directory, 'index'), '');
+  writeFileSync(path.join(directory, 'ca.cnf'), `[ca]\ndefault_ca=own\n[own]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes
+default_md=sha256\npolicy=any\n[any]\ncommonName=supplied\n`);
+  openssl('req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', request,
+    '-subj', `/CN=${name}`);
+  openssl('ca', '-config', 'ca.cnf', '-batch', '-selfsign', '-notext', '-keyfile', key, '-in', request, '-out', certificate,
+    '-startdate', date(from), '-enddate', date(to));
+  return { key, certificate };
 }
 
 /** The files `{key, certificate}` of a certificate for these names (`DNS:localhost,IP:127.0.0.1`), signed by itself. */
@@ -137,21 +153,30 @@ export class Postgres {
   /** A new database with the schema of migrations/ (or an empty one); gives its URL. */
   async createDatabase({ migrate = true } = {}) {
     const name = `test_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
-    await query(this.url(), `CREATE DATABASE ${name}`);
-    if (migrate) await migrateUp(this.url(name));
-    if (migrate) await makeServerRole(this.url(name));
+    if (migrate) await this.makeTemplate();
+    await query(this.url(), `CREATE DATABASE ${name} TEMPLATE ${migrate ? migrated : 'template1'}`);
     return this.url(name);
   }
+
+  /** The schema is applied once, to a database of which the others are copies. */
+  makeTemplate() {
+    this.template ??= (async () => {
+      await query(this.url(), `CREATE DATABASE ${migrated}`);
+      await migrateUp(this.url(migrated));
+      await makeServerRole(this.url(migrated));
+    })();
+    return this.template;
+  }
 }
+
+const migrated = 'migrated';
 
 /** Who the server under test logs in as: somebody with no more rights than a server needs. */
 const serverRole = 'stonechat_server';
 const asServer = databaseUrl => databaseUrl.replace('postgresql://stonechat@/', `postgresql://${serverRole}@/`);
 
-/** Roles are of the whole cluster: another test may make it at the same time. */
 async function makeServerRole(databaseUrl) {
-  await query(databaseUrl, `DO $$ BEGIN CREATE ROLE ${serverRole} LOGIN IN ROLE stonechat_app;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`);
+  await query(databaseUrl, `CREATE ROLE ${serverRole} LOGIN IN ROLE stonechat_app`);
 }
 
 export async function migrateUp(databaseUrl) {
@@ -160,29 +185,48 @@ export async function migrateUp(databaseUrl) {
 }
 
 class OwnPostgres extends Postgres {
-  constructor(directory) {
+  constructor(settings = []) {
+    const directory = temporaryDirectory();
     super(path.join(directory, 'sockets'));
     this.directory = directory;
+    this.data = path.join(directory, 'data');
+    this.settings = settings;
+    /** What start() starts, with postgres's arguments. */
+    this.program = `${postgresPrograms}/postgres`;
     this.user = postgresUser();
-  }
-
-  async initialise() {
     const { uid, gid } = this.user ?? { uid: process.getuid(), gid: process.getgid() };
     mkdirSync(this.sockets, { mode: 0o700 });
     chownSync(this.directory, uid, gid);
     chownSync(this.sockets, uid, gid);
-    const args = ['-D', path.join(this.directory, 'data'), '-U', 'stonechat', '-A', 'trust', '-E', 'UTF8',
-      '--locale=C.UTF-8', '--no-sync'];
-    await promisify(execFile)('setpriv', [...privileges('KILL', this.user), `${postgresPrograms}/initdb`, ...args],
-      { cwd: '/' });
+  }
+
+  /** Runs a command as the user that PostgreSQL runs as, with its programs at hand, and gives its output. */
+  async run(command, ...args) {
+    const env = { ...process.env, PATH: `${postgresPrograms}:${process.env.PATH}` };
+    const all = [...privileges('KILL', this.user), command, ...args];
+    return (await promisify(execFile)('setpriv', all, { cwd: this.directory, env })).stdout;
+  }
+
+  initialise() {
+    return this.run('initdb', '-D', this.data, '-U', 'stonechat', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
+  }
+
+  /** Copies another one, to follow it as a standby. */
+  follow(primary) {
+    return this.run('pg_basebackup', '-d', primary.url(), '-D', this.data, '-R', '-X', 'stream', '-c', 'fast', '--no-sync');
+  }
+
+  /** A standby becomes the primary. */
+  promote() {
+    return this.run('pg_ctl', 'promote', '-w', '-D', this.data);
   }
 
   /** Starts it, or starts it again after stop() or kill(). */
   async start() {
     const log = openSync(path.join(this.directory, 'log'), 'a');
-    const settings = ['listen_addresses=', 'fsync=off', 'max_connections=200', 'max_wal_size=256MB'];
-    const args = ['-D', path.join(this.directory, 'data'), '-k', this.sockets, ...settings.flatMap(s => ['-c', s])];
-    this.child = launch('QUIT', this.user, `${postgresPrograms}/postgres`, args,
+    const settings = ['listen_addresses=', 'fsync=off', 'max_connections=200', 'max_wal_size=256MB', ...this.settings];
+    const args = ['-D', this.data, '-k', this.sockets, ...settings.flatMap(s => ['-c', s])];
+    this.child = launch('QUIT', this.user, this.program, args,
       { cwd: '/', stdio: ['ignore', log, log] });
     closeSync(log);
     this.child.unref();
@@ -211,12 +255,25 @@ class OwnPostgres extends Postgres {
   }
 }
 
-/** A PostgreSQL of its own, for a test that stops it or looks at all of it. */
-export async function startPostgres() {
-  const postgres = new OwnPostgres(temporaryDirectory());
+/** A PostgreSQL of its own, for a test that stops it or looks at all of it; with settings like `archive_mode=on`. */
+export async function startPostgres(...settings) {
+  const postgres = new OwnPostgres(settings);
   await postgres.initialise();
   await postgres.start();
   return postgres;
+}
+
+/** A standby that follows `primary`. */
+export async function startStandby(primary) {
+  const standby = new OwnPostgres();
+  await standby.follow(primary);
+  await standby.start();
+  return standby;
+}
+
+/** The one of with-services.mjs, which has made the template. */
+class SharedPostgres extends Postgres {
+  async makeTemplate() {}
 }
 
 let shared;
@@ -224,7 +281,7 @@ let shared;
 /** The PostgreSQL that tests share: the one that scripts/test has started, else one for this process. */
 export function sharedPostgres() {
   const sockets = process.env.STONECHAT_TEST_POSTGRES;
-  shared ??= sockets ? Promise.resolve(new Postgres(sockets)) : startPostgres();
+  shared ??= sockets ? Promise.resolve(new SharedPostgres(sockets)) : startPostgres();
   return shared;
 }
 
@@ -314,13 +371,10 @@ class Server {
     return this.child.pid;
   }
 
-  async start() {
-    const child = launch('KILL', null, this.binary, [],
-      { cwd: this.directory, env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
-    this.child = child;
-    for (const stream of [child.stdout, child.stderr]) {
-      readline.createInterface({ input: stream }).on('line', line => this.logs.push(parseLine(line)));
-    }
+  /** Starts it, and waits until it answers; with `log`, a descriptor or 'pipe', what it writes goes there, unread. */
+  async start({ log } = {}) {
+    this.launch(log);
+    const { child } = this;
     await until(async () => {
       if (child.exitCode !== null || child.signalCode !== null) {
         await child.ended;
@@ -331,6 +385,15 @@ class Server {
       child.kill('SIGKILL');
       throw error;
     });
+  }
+
+  launch(log) {
+    const child = launch('KILL', null, this.binary, [],
+      { cwd: this.directory, env: this.env, stdio: ['ignore', 'pipe', log ?? 'pipe'] });
+    this.child = child;
+    for (const stream of log === undefined ? [child.stdout, child.stderr] : [child.stdout]) {
+      readline.createInterface({ input: stream }).on('line', line => this.logs.push(parseLine(line)));
+    }
   }
 
   logText() {
@@ -420,13 +483,19 @@ function serverEnvironment(port, databaseUrl, env) {
  * `env` adds to its environment; `preset` chooses build/<preset>/stonechat; `databaseUrl` a database that is there
  * already; `postgres` where to make a new one.
  */
-export async function startServer({ env = {}, preset, binary, databaseUrl, postgres } = {}) {
+export async function startServer(options) {
+  const server = await prepareServer(options);
+  await server.start();
+  return server;
+}
+
+/** The same, not started yet: launch() starts it without waiting. */
+export async function prepareServer({ env = {}, preset, binary, databaseUrl, postgres } = {}) {
   const program = binary ?? (preset ? path.join(root, 'build', preset, 'stonechat') : testedBinary());
   const url = databaseUrl ?? env.DATABASE_URL ?? (await (await (postgres ?? sharedPostgres())).createDatabase());
   const port = env.PORT ?? (await freePort());
   const server = new Server(program, serverEnvironment(port, url, env), Number(port));
   server.databaseUrl = url;
-  await server.start();
   return server;
 }
 

@@ -9,6 +9,7 @@
 
 #include "advice.h"
 #include "connection.h"
+#include "queue.h"
 #include "rows.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -37,11 +38,6 @@ static const struct failure {
     {"", 0, STATUS_INTERNAL},
 };
 
-struct queue {
-    const struct db_statement *statement;
-    struct db_call *first, **last;
-};
-
 struct db {
     struct loop *loop;
     struct db_options options;
@@ -62,54 +58,6 @@ struct db {
         int64_t logged_us, unlogged;
     } outage; /* the failure that was logged last */
 };
-
-static void queue_push(struct queue *queue, struct db_call *call)
-{
-    call->next = NULL;
-    *queue->last = call;
-    queue->last = &call->next;
-}
-
-static void queue_push_front(struct queue *queue, struct db_call *call)
-{
-    call->next = queue->first;
-    queue->first = call;
-    if (call->next == NULL) {
-        queue->last = &call->next;
-    }
-}
-
-/* Takes up to `max` calls off the front. */
-static struct db_call *queue_take(struct queue *queue, int max, int *ret_count)
-{
-    struct db_call *taken = NULL, **last = &taken;
-    int count = 0;
-    while (queue->first != NULL && count < max) {
-        *last = queue->first;
-        queue->first = queue->first->next;
-        last = &(*last)->next;
-        count++;
-    }
-    *last = NULL;
-    if (queue->first == NULL) {
-        queue->last = &queue->first;
-    }
-    *ret_count = count;
-    return taken;
-}
-
-/* How many from the front are of one statement, up to `max`. */
-static int run_length(const struct queue *queue, int max)
-{
-    int count = 0;
-    for (const struct db_call *call = queue->first; call != NULL && count < max; call = call->next) {
-        if (call->statement != queue->first->statement) {
-            break;
-        }
-        count++;
-    }
-    return count;
-}
 
 static void finish(struct db_call *call)
 {
@@ -180,7 +128,7 @@ static void split(struct db *db, struct db_call *calls)
 static int send_group(struct db *db, struct connection *connection, struct queue *queue, int max)
 {
     int count;
-    struct db_call *calls = queue_take(queue, run_length(queue, max), &count);
+    struct db_call *calls = queue_take(queue, queue_run_length(queue, max), &count);
     count_waiting(db, -count);
     loop_defer(db->loop, &db->dispatch); /* in case that nothing gets under way now */
     struct execution *execution = calloc(1, sizeof *execution);

@@ -29,6 +29,9 @@
 
 enum { TOKEN_CACHE_SLOTS = 4096, MOUNT_TABLES_MAX = 6 };
 
+/* One group of messages is executed while the other is committed; more connections make smaller groups. */
+enum { APPEND_CONNECTIONS = 2 };
+
 /* Room for a token, and what goes with it. */
 enum { STRANGER_MAX_BYTES = 4 * TOKEN_MAX_BYTES };
 
@@ -315,7 +318,7 @@ static bool create_worker(struct program *program, int index)
                                                                             .db = services->db,
                                                                             .token_key = program->token_key});
     if (index == 0) {
-        program->append = program->databases[0] = connect_database(program, services->loop, 1);
+        program->append = program->databases[0] = connect_database(program, services->loop, APPEND_CONNECTIONS);
     }
     program->databases[index + 1] = services->db;
     services->all_databases = program->databases;

@@ -2,8 +2,9 @@
  *
  * Every statement takes arrays and returns the ordinal of the member as its first column. While a group is on its way
  * to the database, what arrives waits; then all that waits for one statement goes as one execution, whose rows are
- * handed back to their members. So a busy server pays the cost of a statement once a group, and an idle one sends at
- * once. A group that fails is tried again member by member, so that one bad member harms only itself. */
+ * handed back to their members; on several connections, groups that concern different people go at the same time. So a
+ * busy server pays the cost of a statement once a group, and an idle one sends at once. A group that fails is tried
+ * again member by member, so that one bad member harms only itself. */
 #ifndef STONECHAT_DB_DB_H
 #define STONECHAT_DB_DB_H
 
@@ -20,8 +21,10 @@ enum { DB_PARAMETERS_MAX = 12 };
 
 struct db_statement {
     const char *name; /* its name as a prepared statement */
-    const char
-        *parameters; /* a letter a parameter: u uuid, t text, i bigint, b boolean, z timestamptz (µs since 1970) */
+    /* A letter a parameter: u uuid, t text, i bigint, b boolean, z timestamptz (µs since 1970); U a uuid of somebody or
+     * something that keeps its order: calls with an equal one go after each other, whatever their statements, and never
+     * at the same time on two connections. */
+    const char *parameters;
     const char *sql; /* every $n is an array; the first result column is the member's ordinal, bigint, from 1 */
 };
 
@@ -58,7 +61,7 @@ struct db_call {
     const struct db_statement *statement;
     struct db_value values[DB_PARAMETERS_MAX]; /* what they point at must stay until `on_done` */
 
-    /* May be NULL. After a successful commit, on the thread of the database connection, in commit order. */
+    /* May be NULL. After a successful commit, on the thread of `db`'s loop; in commit order where the order is kept. */
     void (*on_commit)(struct db_call *call, const struct db_rows *rows);
     /* Exactly once, on the thread that called db_submit: STATUS_OK, STATUS_UNAVAILABLE (database away, queue full,
      * waited too long: it may have been committed all the same when a connection broke), or STATUS_INTERNAL (logged
@@ -86,8 +89,8 @@ struct db_options {
     int queue_max; /* calls that may wait; further ones get STATUS_UNAVAILABLE */
     /* Prepared on every connection: tables that end with NULL; the list of them ends with NULL. */
     const struct db_statement *const *const *statements;
-    /* The calls of these go in the order in which they came, on one connection; others in the order of the tables. Ends
-     * with NULL; NULL is none. */
+    /* Of those that wait when a connection is free, the calls of these go in the order in which they came; others in
+     * the order of the tables. Ends with NULL; NULL is none. */
     const struct db_statement *const *in_turn;
     int64_t schema_version; /* a connection to another schema is refused */
 };

@@ -22,7 +22,7 @@ struct services {
     struct loop *loop;
     struct db *const *all_databases; /* of the process; ends with NULL */
     struct db *db;                   /* this worker's connections: for all that is not published */
-    struct db *append;               /* the process's connection for what is published, so that there is one order */
+    struct db *append;               /* the process's connections for what is published, so that there is one order */
     struct hub *hub;                 /* this worker's */
     struct hub *append_hub;          /* of the worker on whose thread `append` lives: its commits are published here */
     struct cache *cache;             /* this worker's; NULL without Redis */

@@ -186,6 +186,15 @@ bool connection_is_idle(const struct connection *connection)
     return connection->is_ready && connection->oldest == NULL;
 }
 
+void connection_add_concerns(const struct connection *connection, struct concerns *concerns)
+{
+    for (const struct execution *execution = connection->oldest; execution != NULL; execution = execution->next) {
+        for (const struct db_call *call = execution->calls; call != NULL; call = call->next) {
+            concerns_add(concerns, call);
+        }
+    }
+}
+
 bool connection_send(struct connection *connection, struct execution *execution)
 {
     assert(connection->is_ready);

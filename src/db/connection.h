@@ -5,6 +5,7 @@
 
 #include <libpq-fe.h>
 
+#include "concerns.h"
 #include "db/db.h"
 
 /* One run of a statement for a group of calls. Malloc'd by the sender, given back by on_executed. */
@@ -36,6 +37,9 @@ void connection_destroy(struct connection *connection);
 bool connection_is_ready(const struct connection *connection);
 /* Ready, and with nothing under way. */
 bool connection_is_idle(const struct connection *connection);
+
+/* Adds whom those concern that are under way on it. */
+void connection_add_concerns(const struct connection *connection, struct concerns *concerns);
 
 /* Sends; only while it is ready. False, and nothing done, when the values are too long to be sent together. */
 bool connection_send(struct connection *connection, struct execution *execution);

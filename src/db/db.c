@@ -18,7 +18,11 @@
 /* Calls wait in one queue a statement, or, where it is to go in turn, in one of several statements. At the end of each
  * loop turn every idle connection takes what waits, a group a statement. A group that fails is split, and its members
  * are tried one at a time, in their order and before anything that is not sent yet; what the server undid for somebody
- * else's sake is tried again, and never shown. */
+ * else's sake is tried again, and never shown.
+ *
+ * Order is kept for whoever a call concerns: it waits while another that concerns the same is under way on another
+ * connection, or has to wait itself. So two groups that are under way at once never wait for each other's locks either,
+ * but where a row's owner is known to the database alone. */
 
 enum { GROUP_MAX = 64 };
 
@@ -107,7 +111,7 @@ static void fail_waiting(struct db *db)
     for (int i = 0; i <= db->queue_count; i++) {
         struct queue *queue = i < db->queue_count ? &db->queues[i] : &db->alone;
         int count;
-        struct db_call *calls = queue_take(queue, db->waiting, &count);
+        struct db_call *calls = queue_take_all(queue, &count);
         count_waiting(db, -count);
         complete_all(db, calls, STATUS_UNAVAILABLE);
     }
@@ -124,11 +128,20 @@ static void split(struct db *db, struct db_call *calls)
     }
 }
 
-/* Sends a group of the queue's next statement; gives how many calls it took. */
-static int send_group(struct db *db, struct connection *connection, struct queue *queue, int max)
+/* What is under way concerns whoever must wait for it, and so does what waits already. */
+struct turn {
+    struct concerns held;
+    struct concerns own; /* what was sent on this connection in this turn, and goes in its order without waiting */
+};
+
+/* Sends a group of the queue's next statement; gives how many calls it took, 0 when all have to wait. */
+static int send_group(struct db *db, struct connection *connection, struct queue *queue, int max, struct turn *turn)
 {
     int count;
-    struct db_call *calls = queue_take(queue, queue_run_length(queue, max), &count);
+    struct db_call *calls = queue_take_group(queue, max, &turn->held, &turn->own, &count);
+    if (count == 0) {
+        return 0;
+    }
     count_waiting(db, -count);
     loop_defer(db->loop, &db->dispatch); /* in case that nothing gets under way now */
     struct execution *execution = calloc(1, sizeof *execution);
@@ -153,27 +166,40 @@ static int send_group(struct db *db, struct connection *connection, struct queue
 }
 
 /* A queue's share of a turn: one group, or more where statements take turns. */
-static void send_queue(struct db *db, struct connection *connection, struct queue *queue)
+static void send_queue(struct db *db, struct connection *connection, struct queue *queue, struct turn *turn)
 {
-    for (int room = GROUP_MAX; room > 0 && queue->first != NULL && connection_is_ready(connection);) {
-        room -= send_group(db, connection, queue, room);
+    int room = GROUP_MAX, taken = 1;
+    while (room > 0 && taken > 0 && connection_is_ready(connection)) {
+        taken = send_group(db, connection, queue, room, turn);
+        room -= taken;
+    }
+}
+
+static void send_waiting(struct db *db, struct connection *connection, struct turn *turn)
+{
+    if (db->alone.first != NULL) {
+        send_group(db, connection, &db->alone, 1, turn);
+        return;
+    }
+    for (int i = 0; i < db->queue_count; i++) {
+        if (db->queues[i].first != NULL) {
+            send_queue(db, connection, &db->queues[i], turn);
+        }
     }
 }
 
 static void dispatch(struct loop_deferred *deferred)
 {
     struct db *db = (struct db *)((char *)deferred - offsetof(struct db, dispatch));
+    struct turn turn = {0};
+    for (int i = 0; i < db->options.connections; i++) {
+        connection_add_concerns(db->connections[i], &turn.held);
+    }
     for (int i = 0; i < db->options.connections && db->waiting > 0; i++) {
-        struct connection *connection = db->connections[i];
-        if (!connection_is_idle(connection)) {
-            continue;
-        }
-        if (db->alone.first != NULL) {
-            send_group(db, connection, &db->alone, 1);
-            continue;
-        }
-        for (int j = 0; j < db->queue_count; j++) {
-            send_queue(db, connection, &db->queues[j]);
+        if (connection_is_idle(db->connections[i])) {
+            send_waiting(db, db->connections[i], &turn);
+            concerns_add_all(&turn.held, &turn.own);
+            turn.own = (struct concerns){0};
         }
     }
 }

@@ -14,6 +14,7 @@ static uint32_t element_type(char type)
 {
     switch (type) {
     case 'u':
+    case 'U':
         return OID_UUID;
     case 't':
         return OID_TEXT;
@@ -50,6 +51,7 @@ static void put_element(struct buffer *out, char type, const struct db_value *va
     }
     switch (type) {
     case 'u':
+    case 'U':
         put_32(out, sizeof value->uuid.bytes);
         buffer_append(out, value->uuid.bytes, sizeof value->uuid.bytes);
         break;

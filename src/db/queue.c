@@ -1,5 +1,8 @@
 #include "queue.h"
 
+/* However many wait for one busy conversation, a turn looks at no more. */
+enum { LOOK_MAX = 512 };
+
 void queue_push(struct queue *queue, struct db_call *call)
 {
     call->next = NULL;
@@ -16,32 +19,43 @@ void queue_push_front(struct queue *queue, struct db_call *call)
     }
 }
 
-struct db_call *queue_take(struct queue *queue, int max, int *ret_count)
+struct db_call *queue_take_all(struct queue *queue, int *ret_count)
 {
-    struct db_call *taken = NULL, **last = &taken;
-    int count = 0;
-    while (queue->first != NULL && count < max) {
-        *last = queue->first;
-        queue->first = queue->first->next;
-        last = &(*last)->next;
-        count++;
+    struct db_call *taken = queue->first;
+    *ret_count = 0;
+    for (const struct db_call *call = taken; call != NULL; call = call->next) {
+        ++*ret_count;
     }
-    *last = NULL;
-    if (queue->first == NULL) {
-        queue->last = &queue->first;
-    }
-    *ret_count = count;
+    queue->first = NULL;
+    queue->last = &queue->first;
     return taken;
 }
 
-int queue_run_length(const struct queue *queue, int max)
+struct db_call *queue_take_group(struct queue *queue, int max, struct concerns *held, struct concerns *own,
+                                 int *ret_count)
 {
+    struct db_call *taken = NULL, **last = &taken, **link = &queue->first;
     int count = 0;
-    for (const struct db_call *call = queue->first; call != NULL && count < max; call = call->next) {
-        if (call->statement != queue->first->statement) {
+    for (int looked_at = 0; *link != NULL && count < max && looked_at < LOOK_MAX; looked_at++) {
+        struct db_call *call = *link;
+        if (concerns_have(held, call)) {
+            concerns_add(held, call);
+            link = &call->next;
+            continue;
+        }
+        if (taken != NULL && call->statement != taken->statement) {
             break;
         }
+        concerns_add(own, call);
+        *link = call->next;
+        *last = call;
+        last = &call->next;
         count++;
     }
-    return count;
+    *last = NULL;
+    if (*link == NULL) {
+        queue->last = link;
+    }
+    *ret_count = count;
+    return taken;
 }

@@ -2,6 +2,7 @@
 #ifndef STONECHAT_DB_QUEUE_H
 #define STONECHAT_DB_QUEUE_H
 
+#include "concerns.h"
 #include "db/db.h"
 
 struct queue {
@@ -12,10 +13,12 @@ struct queue {
 void queue_push(struct queue *queue, struct db_call *call);
 void queue_push_front(struct queue *queue, struct db_call *call);
 
-/* Takes up to `max` calls off the front. */
-struct db_call *queue_take(struct queue *queue, int max, int *ret_count);
+/* Takes all of them. */
+struct db_call *queue_take_all(struct queue *queue, int *ret_count);
 
-/* How many from the front are of one statement, up to `max`. */
-int queue_run_length(const struct queue *queue, int max);
+/* Takes a group: the first calls, up to `max` of one statement, that concern nobody of `held`. What those concern that
+ * are passed over is added to `held`, and what the group concerns to `own`. NULL when all have to wait. */
+struct db_call *queue_take_group(struct queue *queue, int max, struct concerns *held, struct concerns *own,
+                                 int *ret_count);
 
 #endif

@@ -3,22 +3,22 @@
 #include "statement_list.h"
 
 const struct db_statement STATEMENT_CALL_START = {
-    "call_start", "uuut", "SELECT " EVENT_COLUMNS " FROM call_start($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])"};
+    "call_start", "UUUt", "SELECT " EVENT_COLUMNS " FROM call_start($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])"};
 
 const struct db_statement STATEMENT_CALL_ANSWER = {
-    "call_answer", "uutu", "SELECT " EVENT_COLUMNS " FROM call_answer($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
+    "call_answer", "UUtu", "SELECT " EVENT_COLUMNS " FROM call_answer($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
 const struct db_statement STATEMENT_CALL_END = {
-    "call_end", "uutu", "SELECT " EVENT_COLUMNS " FROM call_end($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
+    "call_end", "UUtu", "SELECT " EVENT_COLUMNS " FROM call_end($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
 const struct db_statement STATEMENT_CALL_EXPIRE = {"call_expire", "i",
                                                    "SELECT " EVENT_COLUMNS " FROM call_expire($1::bigint[])"};
 
-const struct db_statement STATEMENT_CALL_ABANDON = {"call_abandon", "u",
+const struct db_statement STATEMENT_CALL_ABANDON = {"call_abandon", "U",
                                                     "SELECT " EVENT_COLUMNS " FROM call_abandon($1::uuid[])"};
 
 const struct db_statement STATEMENT_CALL_CHECK = {
-    "call_check", "uuu",
+    "call_check", "UUU",
     "SELECT q.ord FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY q (id, caller, callee, ord)"
     " JOIN calls c ON c.caller_id = q.caller AND c.callee_id = q.callee AND c.ended_at IS NULL"
     " AND (q.id IS NULL OR c.id = q.id)"};

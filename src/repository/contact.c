@@ -3,18 +3,18 @@
 #include "statement_list.h"
 
 const struct db_statement STATEMENT_FRIEND_REQUEST_SEND = {
-    "friend_request_send", "uuu",
+    "friend_request_send", "uUU",
     "SELECT " EVENT_COLUMNS " FROM friend_request_send($1::uuid[], $2::uuid[], $3::uuid[])"};
 
 const struct db_statement STATEMENT_FRIEND_REQUEST_ACCEPT = {
-    "friend_request_accept", "uub",
+    "friend_request_accept", "UUb",
     "SELECT " EVENT_COLUMNS " FROM friend_request_accept($1::uuid[], $2::uuid[], $3::boolean[])"};
 
 const struct db_statement STATEMENT_FRIEND_REQUEST_REJECT = {
-    "friend_request_reject", "uu", "SELECT " EVENT_COLUMNS " FROM friend_request_reject($1::uuid[], $2::uuid[])"};
+    "friend_request_reject", "UU", "SELECT " EVENT_COLUMNS " FROM friend_request_reject($1::uuid[], $2::uuid[])"};
 
 const struct db_statement STATEMENT_CONTACT_REMOVE = {
-    "contact_remove", "uu", "SELECT " EVENT_COLUMNS " FROM contact_remove($1::uuid[], $2::uuid[])"};
+    "contact_remove", "UU", "SELECT " EVENT_COLUMNS " FROM contact_remove($1::uuid[], $2::uuid[])"};
 
 const struct db_statement STATEMENT_CONTACT_LIST = {
     "contact_list", "ub",

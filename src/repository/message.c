@@ -6,13 +6,13 @@
 #include "statement_list.h"
 
 const struct db_statement STATEMENT_MESSAGE_APPEND = {
-    "message_append", "uuuuttu",
+    "message_append", "uUUUttu",
     "SELECT ord, status, id, chat_id, seq, sender_id, receiver_id, content, client_id, seen, created_at, recipient,"
     "  event_seq"
     " FROM message_append($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[])"};
 
 const struct db_statement STATEMENT_MESSAGE_MARK_READ = {
-    "message_mark_read", "uutu",
+    "message_mark_read", "Uutu",
     "SELECT " EVENT_COLUMNS " FROM message_mark_read($1::uuid[], $2::uuid[], $3::text[], $4::uuid[])"};
 
 /* seq has no holes: a page is a range of it, wherever it lies. Who has deleted his account is no contact any more, but

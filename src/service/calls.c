@@ -104,7 +104,7 @@ static struct outcome finish_signal(struct work *work, const struct db_rows *row
                                    : (struct outcome){.status = STATUS_FORBIDDEN, .message = VERDICTS[1].message};
 }
 
-/* By the appending connection as well: a candidate must not overtake the call that it belongs to. */
+/* By the appending connections as well: a candidate must not overtake the call that it belongs to. */
 void calls_signal(struct services *services, const struct actor *actor, const struct call_signal *signal,
                   on_outcome *on_done, void *data)
 {

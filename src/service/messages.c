@@ -12,7 +12,7 @@ enum { MESSAGE_BYTES = 384 };
 
 enum { RECIPIENTS_A_LETTER = 64 };
 
-/* On the thread of the appending connection. The text that goes to the sockets is the reply's as well. */
+/* On the thread of the appending connections. The text that goes to the sockets is the reply's as well. */
 static void publish_message(struct db_call *call, const struct db_rows *rows)
 {
     struct work *work = (struct work *)call;

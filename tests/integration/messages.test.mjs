@@ -236,6 +236,26 @@ describe('messages', () => {
     assert.equal(counts, '100|100|100');
   });
 
+  // Groups for different people are written at the same time; what concerns the same person is not.
+  test('what one sends without waiting keeps its order, for whomever it is, and others write meanwhile', async () => {
+    const people = await friends(server, 'alice', 'bob', 'carol', 'dave', 'erin');
+    const phones = await Promise.all(people.map(person => person.connect({ transports: ['websocket'] })));
+    const laptops = await Promise.all(people.map(person => person.connect({ transports: ['websocket'] })));
+    await Promise.all(people.flatMap((person, i) => upTo(80).map(n => phones[i].done('private-message', {
+      receiverId: people[(i + 1 + (n * 7) % 4) % 5].id, content: `${n}`,
+    }))));
+    for (const [i, person] of people.entries()) {
+      const order = new Map(people.map(one => [one.id, []]));
+      for (const _ of upTo(160)) {
+        const message = await laptops[i].next('private-message');
+        order.get(message.senderId).push(Number(message.content));
+      }
+      assert.deepEqual(order.get(person.id), upTo(80));
+      for (const numbers of order.values()) assert.deepEqual(numbers, [...numbers].sort((a, b) => a - b));
+    }
+    for (const device of [...phones, ...laptops]) device.close();
+  });
+
   test('what was read is seen, and what was not is counted', async () => {
     const [alice, bob] = await pair();
     const sent = [];

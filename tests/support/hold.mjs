@@ -19,16 +19,19 @@ export async function holdTable(t, server, table, mode = 'ACCESS EXCLUSIVE') {
   };
 }
 
-/** Has a message wait for a row, until `release`: all that is asked meanwhile goes in one turn after it. */
+/** Has a message wait for a row on each connection that appends, until `release`: all that is asked meanwhile waits too. */
 export async function holdAppends(t, server) {
-  const [from, to] = await friends(server, 'from', 'to');
+  const pairs = [await friends(server, 'from', 'to'), await friends(server, 'from', 'to')];
   const psql = new Psql(server.databaseUrl);
   t.after(() => psql.end());
-  await psql.run(`BEGIN; SELECT id FROM users WHERE id = '${to.id}' FOR UPDATE`);
-  const sent = from.send(to, 'wait');
+  await psql.run(`BEGIN; SELECT count(*) FROM (SELECT FROM users WHERE id IN (${pairs.map(([, to]) => `'${to.id}'`)}) FOR UPDATE) l`);
+  const sent = [];
   const isWaiting = `SELECT count(*) FROM pg_stat_activity
     WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%message_append%'`;
-  await until(async () => (await server.query(isWaiting)) === '1', 'a message that waits', patienceMs);
+  for (const [from, to] of pairs) {
+    sent.push(from.send(to, 'wait'));
+    await until(async () => (await server.query(isWaiting)) === `${sent.length}`, 'a message that waits', patienceMs);
+  }
   return {
     /** Waits until n statements wait behind it. */
     waiting: n => until(async () => {
@@ -37,7 +40,7 @@ export async function holdAppends(t, server) {
     }, `${n} statements that wait`, patienceMs),
     async release() {
       await psql.run('ROLLBACK; SELECT 1');
-      await sent;
+      await Promise.all(sent);
     },
   };
 }

@@ -53,10 +53,15 @@ static const struct db_statement LOCK_PAIR = {
     "t_lock_pair", "i", "SELECT q.ord FROM unnest($1::bigint[]) WITH ORDINALITY q (i, ord), test_db_lock_pair() l"};
 static const struct db_statement SLEEP = {
     "t_sleep", "i", "SELECT q.ord, pg_sleep(q.i)::text FROM unnest($1::bigint[]) WITH ORDINALITY q (i, ord)"};
+static const struct db_statement COUNT_UP = {
+    "t_count_up", "iU",
+    "WITH q AS (SELECT * FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY q (i, who, ord)),"
+    " w AS (UPDATE test_db_pair p SET n = p.n + 1 FROM q WHERE p.i = q.i) SELECT q.ord FROM q"};
 static const struct db_statement NO_ROWS = {"t_no_rows", "i",
                                             "INSERT INTO test_db_rows (i) SELECT unnest($1::bigint[])"};
-static const struct db_statement *const TABLE[] = {&ECHO,     &GROUP,       &ROWS,      &DIVIDE, &INSERT,  &INSERT_TOO,
-                                                   &DEFERRED, &ADD_MISSING, &LOCK_PAIR, &SLEEP,  &NO_ROWS, NULL};
+static const struct db_statement *const TABLE[] = {&ECHO,       &GROUP,    &ROWS,        &DIVIDE,    &INSERT,
+                                                   &INSERT_TOO, &DEFERRED, &ADD_MISSING, &LOCK_PAIR, &SLEEP,
+                                                   &COUNT_UP,   &NO_ROWS,  NULL};
 static const struct db_statement *const *const STATEMENTS[] = {TABLE, NULL};
 static const struct db_statement *const IN_TURN[] = {&INSERT_TOO, &INSERT, NULL};
 
@@ -132,7 +137,8 @@ static void on_done(struct db_call *call, enum status status, const struct db_ro
     assert_int_equal(rows != NULL, status == STATUS_OK);
     self->rows = rows != NULL ? db_rows_count(rows) : -1;
     if (self->rows > 0 && call->statement != &ECHO && call->statement != &INSERT && call->statement != &INSERT_TOO &&
-        call->statement != &LOCK_PAIR && call->statement != &DEFERRED && call->statement != &SLEEP) {
+        call->statement != &LOCK_PAIR && call->statement != &DEFERRED && call->statement != &SLEEP &&
+        call->statement != &COUNT_UP) {
         self->answer = db_integer(rows, 0, 0);
     }
     if (--awaited == 0) {
@@ -229,6 +235,7 @@ static int set_up(void **state)
     on_last = NULL;
     submitter = NULL;
     if (url != NULL) {
+        sql("ROLLBACK"); /* what a test that failed had begun */
         sql(TABLES);
     }
     return 0;
@@ -384,6 +391,73 @@ static void test_some_go_in_turn(void **state)
     assert_int_equal(number("SELECT count(*) FROM (SELECT i, row_number() OVER (ORDER BY n) - 1 AS place"
                             " FROM test_db_rows) t WHERE i = place"),
                      190);
+}
+
+static const struct uuid ALICE = {{1}}, BOB = {{[15] = 2}};
+
+static void submit_for(int index, int64_t row, struct uuid whom)
+{
+    struct call *call = &calls[index];
+    *call = (struct call){.call = {.statement = &COUNT_UP, .on_commit = on_commit, .on_done = on_done}};
+    call->call.values[0] = DB_INT(row);
+    call->call.values[1] = DB_UUID(whom);
+    db_submit(db, loop, &call->call);
+}
+
+static void release_alice(void)
+{
+    assert_int_equal(calls[2].dones, 1);
+    sql("ROLLBACK");
+    awaited = 2;
+}
+
+static void submit_the_others(void)
+{
+    submit_for(1, 2, ALICE);
+    submit_for(2, 2, BOB);
+}
+
+/* Alice's first call waits for a row. */
+static void start_for_two(void)
+{
+    sql("BEGIN; UPDATE test_db_pair SET n = n + 1 WHERE i = 1");
+    submit_for(0, 1, ALICE);
+    on_available = submit_the_others; /* in another turn */
+    on_last = release_alice;
+}
+
+/* The second connection is for others: what Alice asked later does not overtake. */
+static void test_order_is_kept_on_two_connections(void **state)
+{
+    (void)state;
+    NEEDS_POSTGRES();
+    run_on(2, 1000, start_for_two, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(calls[i].status, STATUS_OK);
+        assert_int_equal(calls[i].place, (i + 1) % 3);
+    }
+}
+
+static void start_for_many(void)
+{
+    for (int i = 0; i < 200; i++) {
+        submit_for(i, i % 7 == 3 ? 3 : 2, i % 3 == 0 ? ALICE : BOB); /* row 3 cannot be counted up */
+    }
+}
+
+/* Groups fail, and their members go one at a time, on both connections. */
+static void test_order_is_kept_when_groups_fail(void **state)
+{
+    (void)state;
+    NEEDS_POSTGRES();
+    sql("INSERT INTO test_db_pair VALUES (3, 9223372036854775807)");
+    run_on(2, 1000, start_for_many, 200);
+    for (int i = 0, last[2] = {-1, -1}; i < 200; i++) {
+        int *before = &last[i % 3 == 0];
+        assert_int_equal(calls[i].status, i % 7 == 3 ? STATUS_INTERNAL : STATUS_OK);
+        assert_true(calls[i].place > *before);
+        *before = calls[i].place;
+    }
 }
 
 static void start_division(void)
@@ -786,6 +860,8 @@ int main(void)
         cmocka_unit_test_setup(test_groups, set_up),
         cmocka_unit_test_setup(test_answer_after_commit, set_up),
         cmocka_unit_test_setup(test_some_go_in_turn, set_up),
+        cmocka_unit_test_setup(test_order_is_kept_on_two_connections, set_up),
+        cmocka_unit_test_setup(test_order_is_kept_when_groups_fail, set_up),
         cmocka_unit_test_setup(test_a_bad_member_harms_only_itself, set_up),
         cmocka_unit_test_setup(test_a_commit_that_fails, set_up),
         cmocka_unit_test_setup(test_a_statement_without_rows, set_up),

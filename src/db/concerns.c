@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* A uuid's last bytes are random, whatever its version (RFC 9562). */
+/* The last bytes of the ids that we make are random (version 7, RFC 9562 section 5.7). */
 static unsigned place_of(struct uuid id)
 {
     uint16_t last;
